@@ -1,0 +1,1 @@
+"""The events, one definition each, by the topic they travel on."""

@@ -1,0 +1,59 @@
+"""The cases service put together."""
+
+from datetime import datetime
+from pathlib import Path
+
+from aiohttp import web
+
+from contracts.policy import Policy
+from services.cases.domain.domain import CasesDomain
+from services.cases.domain.file import OrderFile
+from services.cases.http import CasesHttp
+from services.cases.media import MediaStore
+from services.cases.views import CasesViews
+from services.kernel.clock import Clock
+from services.kernel.naming import order_of
+from services.kernel.service import Part, Service
+from services.kernel.settings import Settings
+from services.kernel.views import utc
+
+#: Promises looked at in one round.
+PROMISES_AT_ONCE = 500
+
+
+class CasesService:
+    """What happened, what the buyer is offered, what goes out and comes back."""
+
+    def __init__(self, settings: Settings, policy: Policy, clock: Clock) -> None:
+        domain = CasesDomain(policy)
+        part = Part(domain, CasesViews(), Path(__file__).parent / "migrations", ("cases", "refunds", "liability"))
+        self.service: Service[OrderFile] = Service(part, settings.data_dir, clock)
+        self._media = MediaStore(settings.media_url or str(settings.data_dir / "files"))
+        self._http = CasesHttp(self.service, domain, policy, self._media)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every route of this service."""
+        return self._http.routes()
+
+    async def started(self) -> None:
+        """Watch promises as long as the service runs."""
+        self.service.every(1.0, lambda: self.let_pass(self.service.clock.now()))
+
+    async def closed(self) -> None:
+        """Nothing to let go of."""
+
+    async def let_pass(self, now: datetime) -> None:
+        """Note promises that are late by `now`, each at the moment when it became late."""
+        while rows := await self._late(now):
+            for row in rows:
+                due = datetime.fromisoformat(row["next_due_at"])
+                await self.service.files.let_pass(
+                    order_of(row["case_id"]), {row["case_id"]}, due.astimezone(now.tzinfo)
+                )
+            await self.service.views_caught_up()
+
+    async def _late(self, now: datetime) -> list[dict[str, str]]:
+        return await self.service.store.query(
+            "SELECT case_id, next_due_at FROM case_view WHERE next_due_at <= ? ORDER BY next_due_at LIMIT ?",
+            (utc(now), PROMISES_AT_ONCE),
+        )

@@ -1,0 +1,351 @@
+"""Files at work: kept in memory, one writer at a time, decided on and committed as one unit."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from typing import Any, Generic
+
+import msgspec
+import uuid_utils
+
+from contracts.event import CaseEvent, Event, type_of
+from contracts.registry import encode
+from services.kernel.actor import SYSTEM, Actor
+from services.kernel.appender import Appender
+from services.kernel.clock import Clock
+from services.kernel.decider import Context, Domain, F
+from services.kernel.event_store import (
+    Append,
+    Commit,
+    EventStore,
+    IdempotentAnswer,
+    InboxMark,
+    VersionConflict,
+)
+from services.kernel.intake import intake
+from services.kernel.log import NewRecord, Record
+
+#: Files kept in memory; the ones that nobody asked for the longest are read again when needed.
+CACHED_FILES = 20_000
+#: How often a command is decided anew when another process wrote to the same file in between.
+CONFLICT_TRIES = 8
+#: Follow-ups of follow-ups: more than any file needs, so that a faulty rule stops.
+FOLLOW_UP_ROUNDS = 1_000
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a unit of work comes from, for the records that it makes."""
+
+    actor: Actor
+    correlation_id: str
+    causation_id: str = ""
+    traceparent: str = ""
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """A unit of work that is on disk: the file's new version and what was recorded."""
+
+    stream: str
+    version: int
+    records: tuple[NewRecord, ...]
+
+
+class StaleVersion(Exception):
+    """The file is not at the version that the caller saw."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.version = version
+
+
+class _Held(Generic[F]):
+    """A file in memory and the version it stands at."""
+
+    __slots__ = ("file", "lock", "version")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.file: F | None = None
+        self.version = 0
+
+
+class Files(Generic[F]):
+    """All files of one service. A file is changed under its lock and thrown away if its commit fails."""
+
+    def __init__(
+        self, domain: Domain[F], store: EventStore, appender: Appender, clock: Clock, capacity: int = CACHED_FILES
+    ) -> None:
+        self.domain = domain
+        self.clock = clock
+        self._store = store
+        self._appender = appender
+        self._held: OrderedDict[str, _Held[F]] = OrderedDict()
+        self._capacity = capacity
+
+    def forget(self) -> None:
+        """Drop what is in memory, so that every file is folded from the log again."""
+        for stream in [stream for stream, held in self._held.items() if not held.lock.locked()]:
+            del self._held[stream]
+
+    @asynccontextmanager
+    async def reading(self, stream: str) -> AsyncIterator[tuple[F, int]]:
+        """A file and its version, as committed; it must not be changed, nor used afterwards."""
+        async with self._lock(stream) as held:
+            yield await self._load(stream, held), held.version
+
+    async def command(
+        self,
+        stream: str,
+        case_id: str,
+        name: str,
+        body: Any,
+        origin: Origin,
+        *,
+        expected_version: int | None = None,
+        answer: Callable[[Decided], IdempotentAnswer | None] | None = None,
+    ) -> Decided:
+        """Decide a command and commit what follows from it, together with the answer to its sender.
+
+        Raises `Refusal`, `StaleVersion`, `KeyTaken` (the answer was stored before), `StoreUnavailable`.
+        """
+
+        async def decide(unit: "_Unit[F]") -> None:
+            if expected_version is not None and expected_version != unit.version:
+                raise StaleVersion(unit.version)
+            context = Context(now=unit.now, actor=origin.actor)
+            unit.apply(intake(self.domain, unit.file, case_id, name, body, context))
+
+        return await self._unit(stream, origin, decide, answer=answer)
+
+    async def record(self, stream: str, decide: Callable[[F, Context], Iterable[Event]], origin: Origin) -> Decided:
+        """Commit what the service itself decides about a file; commits nothing where that is nothing."""
+
+        async def apply(unit: "_Unit[F]") -> None:
+            unit.apply(decide(unit.file, Context(now=unit.now, actor=origin.actor)))
+
+        return await self._unit(stream, origin, apply)
+
+    async def let_pass(self, stream: str, case_ids: Collection[str], now: datetime) -> Decided:
+        """Commit what is due in these cases because it became `now`."""
+
+        async def nothing(unit: "_Unit[F]") -> None:
+            unit.touched.update(case_ids)
+            unit.now = now
+
+        return await self._unit(stream, self._own_origin(), nothing)
+
+    async def hear(self, record: Record) -> Decided:
+        """Commit what follows from an event of another service (or stream), once.
+
+        Raises `DuplicateDelivery` for one that was handled, `DeliveryGap` for one that comes too early.
+        """
+        mark = InboxMark(record.source, record.stream, record.sequence)
+        event: Event = record.event
+        own = Actor(SYSTEM, self.domain.source)
+
+        async def learn(unit: "_Unit[F]") -> None:
+            if record.type in self.domain.learns:
+                unit.learn(record)
+            if isinstance(event, CaseEvent):
+                unit.touched.add(event.case_id)
+            unit.apply(self.domain.react(unit.file, record, Context(now=unit.now, actor=own)))
+
+        origin = Origin(own, record.correlation_id, record.id, record.traceparent)
+        return await self._unit(self.domain.home_of(event, record.stream), origin, learn, inbox=(mark,))
+
+    def _own_origin(self) -> Origin:
+        return Origin(Actor(SYSTEM, self.domain.source), correlation_id=new_id())
+
+    # -- units of work
+
+    async def _unit(
+        self,
+        stream: str,
+        origin: Origin,
+        work: Callable[["_Unit[F]"], Any],
+        *,
+        inbox: tuple[InboxMark, ...] = (),
+        answer: Callable[[Decided], IdempotentAnswer | None] | None = None,
+    ) -> Decided:
+        for attempt in range(CONFLICT_TRIES):
+            async with AsyncExitStack() as locks:
+                unit = _Unit(self, stream, origin, locks)
+                try:
+                    await unit.open()
+                    await work(unit)
+                    await unit.follow_up()
+                    return await unit.commit(self._appender, inbox, answer)
+                except BaseException as error:
+                    unit.discard()
+                    if not isinstance(error, VersionConflict) or attempt == CONFLICT_TRIES - 1:
+                        raise
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def _lock(self, stream: str) -> AsyncIterator[_Held[F]]:
+        held = self._held.get(stream)
+        if held is None:
+            held = self._held[stream] = _Held()
+            self._make_room()
+        else:
+            self._held.move_to_end(stream)
+        async with held.lock:
+            yield held
+
+    def _make_room(self) -> None:
+        while len(self._held) > self._capacity:
+            oldest = next(iter(self._held))
+            if self._held[oldest].lock.locked():
+                self._held.move_to_end(oldest)
+                return
+            del self._held[oldest]
+
+    async def _load(self, stream: str, held: _Held[F]) -> F:
+        if held.file is None:
+            file, version = self.domain.new_file(stream), 0
+            async for page in self._store.stream_pages(stream):
+                for record in page:
+                    file.evolve(record)
+                version = page[-1].version
+            held.file, held.version = file, version
+        return held.file
+
+
+class _Unit(Generic[F]):
+    """One unit of work: files under their locks, and the records to commit for each."""
+
+    def __init__(self, files: Files[F], stream: str, origin: Origin, locks: AsyncExitStack) -> None:
+        self.stream = stream
+        self.touched: set[str] = set()
+        self.now = files.clock.now()
+        self._files = files
+        self._domain = files.domain
+        self._origin = origin
+        self._locks = locks
+        self._held: dict[str, _Held[F]] = {}
+        self._records: dict[str, list[NewRecord]] = {}
+
+    @property
+    def file(self) -> F:
+        file = self._held[self.stream].file
+        assert file is not None
+        return file
+
+    @property
+    def version(self) -> int:
+        return self._held[self.stream].version
+
+    async def open(self) -> None:
+        await self._take(self.stream)
+
+    async def _take(self, stream: str) -> None:
+        if stream not in self._held:
+            held = await self._locks.enter_async_context(self._files._lock(stream))
+            await self._files._load(stream, held)
+            self._held[stream] = held
+            self._records[stream] = []
+
+    def apply(self, events: Iterable[Event], origin: Origin | None = None) -> None:
+        """Fold own events, each into the file of its stream."""
+        for event in events:
+            stream = self._domain.stream_of(event, self.stream)
+            self._fold(stream, _record(event, origin or self._origin, self.now, self._domain))
+
+    def learn(self, record: Record) -> None:
+        """Keep another service's event as it is."""
+        self._fold(
+            self.stream,
+            NewRecord(
+                id=record.id,
+                type=record.type,
+                schema=record.schema,
+                source=record.source,
+                subject=record.subject,
+                time=record.time,
+                actor=record.actor,
+                correlation_id=record.correlation_id,
+                causation_id=record.causation_id,
+                policy=record.policy,
+                traceparent=record.traceparent,
+                event=record.event,
+                data=record.data,
+                sequence=record.sequence,
+            ),
+        )
+
+    def _fold(self, stream: str, record: NewRecord) -> None:
+        self._records[stream].append(record)
+        file = self._held[stream].file
+        assert file is not None
+        file.evolve(record)
+        if isinstance(record.event, CaseEvent):
+            self.touched.add(record.event.case_id)
+
+    async def follow_up(self) -> None:
+        """Let follow what is due, until nothing is."""
+        context = Context(now=self.now, actor=Actor(SYSTEM, self._domain.source))
+        origin = msgspec.structs.replace(self._origin, actor=context.actor)
+        for _ in range(FOLLOW_UP_ROUNDS):
+            for stream in self._domain.needs(self.file, self.touched):
+                await self._take(stream)
+            others = {name: held.file for name, held in self._held.items() if name != self.stream}
+            events = self._domain.follow_ups(self.file, others, self.touched, context)  # type: ignore[arg-type]
+            if not events:
+                return
+            self.apply(events, origin)
+        raise RuntimeError(f"{self._domain.source}: follow-ups of {self.stream} do not come to an end")
+
+    def discard(self) -> None:
+        """Throw away files that were folded in place and not committed (or nobody knows): the log will tell."""
+        for stream, held in self._held.items():
+            if self._records[stream]:
+                held.file = None
+
+    async def commit(
+        self,
+        appender: Appender,
+        inbox: tuple[InboxMark, ...],
+        answer: Callable[[Decided], IdempotentAnswer | None] | None,
+    ) -> Decided:
+        records = self._records[self.stream]
+        decided = Decided(self.stream, self.version + len(records), tuple(records))
+        commit = Commit(
+            appends=tuple(
+                Append(stream, self._held[stream].version, records)
+                for stream, records in self._records.items()
+                if records
+            ),
+            inbox=inbox,
+            answer=answer(decided) if answer else None,
+        )
+        if not commit.appends and not commit.inbox and commit.answer is None:
+            return decided
+        await appender.submit(commit)
+        for stream, records in self._records.items():
+            self._held[stream].version += len(records)
+        return decided
+
+
+def new_id() -> str:
+    """An id that sorts by the time it was drawn."""
+    return str(uuid_utils.uuid7())
+
+
+def _record(event: Event, origin: Origin, now: datetime, domain: Domain[Any]) -> NewRecord:
+    return NewRecord(
+        id=new_id(),
+        type=type_of(event),
+        schema=event.schema_version,
+        source=domain.source,
+        subject=event.subject,
+        time=now,
+        actor=str(origin.actor),
+        correlation_id=origin.correlation_id,
+        causation_id=origin.causation_id,
+        policy=domain.policy_version,
+        traceparent=origin.traceparent,
+        event=event,
+        data=encode(event),
+    )

@@ -1,0 +1,130 @@
+"""One service put together: its database, files, read tables and the consumers that follow other services' logs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic
+
+import msgspec
+
+from contracts.registry import decode
+from services.kernel.appender import Appender
+from services.kernel.clock import Clock
+from services.kernel.decider import Domain, F
+from services.kernel.files import Files
+from services.kernel.hearing import Hearing
+from services.kernel.log_reader import FollowedLog, LogReader
+from services.kernel.migrations import migrate, pending
+from services.kernel.sqlite_store import SqliteStore
+from services.kernel.views import Projector, Views
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What makes a service this one: its rules, read tables, migrations and whose events it hears."""
+
+    domain: Domain[Any]
+    views: Views[Any]
+    migrations: Path
+    hears_from: tuple[str, ...]
+
+
+class Lag(msgspec.Struct, frozen=True):
+    """How far a consumer is behind the log that it follows, in positions; `stuck` says what it stumbles over."""
+
+    service: str
+    consumer: str
+    behind: int
+    stuck: str = ""
+
+
+class Service(Generic[F]):
+    """A running service. `open` its store, then `follow` the logs of others (its own among them)."""
+
+    def __init__(self, part: Part, data_dir: Path, clock: Clock) -> None:
+        self.name = part.domain.source
+        self.part = part
+        self.clock = clock
+        self._url = database_url(data_dir, self.name)
+        self.store = SqliteStore(self._url, decode)
+        self.appender = Appender(self.store)
+        self.files: Files[F] = Files(part.domain, self.store, self.appender, clock)
+        self.projector = Projector(part.views, self.files, self.appender)
+        self.readers: list[LogReader] = []
+        self._timers: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Bring the database up to date."""
+        await asyncio.to_thread(migrate, self._url, self.part.migrations)
+
+    async def follow(self, logs: Mapping[str, FollowedLog]) -> None:
+        """Start the read tables, and the consumers of the logs that this service hears."""
+        await self._read("views", self.name, self.store, self.projector, None)
+        for source in self.part.hears_from:
+            name = f"{self.name}-hears-{source}"
+            hearing = Hearing(name, source, self.files, self.store, self.appender)
+            await self._read(name, source, logs[source], hearing, source)
+
+    async def _read(
+        self, name: str, source: str, log: FollowedLog, handle: Callable[[Any], Awaitable[None]], only: str | None
+    ) -> None:
+        reader = LogReader(name, log, handle, source=only)
+        self.readers.append(reader)
+        reader.start(await self.store.checkpoint(name, source))
+
+    async def add_reader(self, name: str, handle: Callable[[Any], Awaitable[None]]) -> None:
+        """Let something else follow this service's own log; it notes its checkpoint itself."""
+        await self._read(name, self.name, self.store, handle, self.name)
+
+    def every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+        """Do something again and again, `seconds` apart."""
+        self._timers.append(asyncio.create_task(_repeat(seconds, action), name=f"timer:{self.name}"))
+
+    async def close(self) -> None:
+        """Stop consumers first, then write what was handed over, then let go of the database."""
+        for timer in self._timers:
+            timer.cancel()
+        if self._timers:
+            await asyncio.wait(self._timers)
+        await asyncio.gather(*(reader.stop() for reader in self.readers))
+        await self.appender.close()
+        await self.store.close()
+
+    async def ready(self) -> list[str]:
+        """What keeps this service from being ready."""
+        problems = [f"{reader.name}: {reader.stuck}" for reader in self.readers if reader.stuck]
+        if await asyncio.to_thread(pending, self._url, self.part.migrations):
+            problems.append("migrations pending")
+        return problems
+
+    async def lags(self) -> list[Lag]:
+        """How far each consumer is behind."""
+        return [Lag(self.name, reader.name, await reader.lag(), reader.stuck) for reader in self.readers]
+
+    async def views_caught_up(self) -> None:
+        """Wait until the read tables show everything that is committed by now."""
+        head = await self.store.head_position()
+        await self.readers[0].reached(head)
+
+    async def rebuild(self) -> None:
+        """Fold every file from the log again and write the read tables anew."""
+        views = self.readers[0]
+        await views.stop()
+        self.files.forget()
+        await self.projector.clear()
+        views.start(0)
+
+    async def redeliver(self) -> None:
+        """Let every consumer read its log from the start once more: nothing may happen twice."""
+        for reader in self.readers[1:]:
+            await reader.rewind()
+
+
+def database_url(data_dir: Path, service: str) -> str:
+    """Where a service keeps its database on the embedded store."""
+    return f"sqlite+aiosqlite:///{data_dir / service}.db"
+
+
+async def _repeat(seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await action()

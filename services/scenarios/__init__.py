@@ -1,0 +1,1 @@
+"""Scenario files: playing and checking them (domain.md §7)."""
