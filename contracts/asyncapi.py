@@ -17,7 +17,7 @@ _INTRODUCTION = """\
 Events of order after-sales: what happened in a case, what the buyer is refunded, who bears the loss.
 
 Every message is a CloudEvents 1.0 event in Kafka's binary mode: attributes are headers, the value is the
-event's JSON. The key is the `order_id` (`stock` for stock), so all events of one order keep their order.
+event's JSON. The key is the `order_id` (`~stock` for stock), so all events of one order keep their order.
 `ce_sequence` is dense from 1 for each source and key: what is not above the last one seen is a duplicate,
 what leaves a hole is a loss.
 

@@ -129,7 +129,7 @@ ATTRIBUTES = (
         "019a9b2e-6eff-7d40-9c1e-52b7a4d0e6f3",
         "The event or command it follows from.",
     ),
-    Attribute("partitionkey", True, r".+", "TB1001", "The message key: the order id (`stock` for stock)."),
+    Attribute("partitionkey", True, r".+", "TB1001", "The message key: the order id (`~stock` for stock)."),
     Attribute("actor", False, r"[a-z_]+/.+", "agent/小李", "Who caused it, `role/name`."),
     Attribute("policyversion", False, r".+", "2026-11-22", "The policy version it was decided under."),
     Attribute(

@@ -1,29 +1,32 @@
 """The services on one machine, without broker: SQLite files, one process, consumers that read each other's logs."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import prometheus_client
 import structlog
 from aiohttp import web
 
+from contracts.event import Moment
 from contracts.policy import Policy, load_policy, load_policy_file
-from contracts.registry import decode
 from services.cases.bootstrap import CasesService
 from services.kernel.actor import Actor
 from services.kernel.clock import Clock, ManualClock, SystemClock
 from services.kernel.http import lists
 from services.kernel.http.app import make_app
+from services.kernel.http.body import read_command, read_json
 from services.kernel.http.identity import Tokens
 from services.kernel.log_reader import FollowedLog
 from services.kernel.refusal import Refusal, invalid
-from services.kernel.service import Service, database_url
+from services.kernel.service import Service
 from services.kernel.settings import Settings
-from services.kernel.sqlite_store import SqliteStore
 from services.liability.bootstrap import LiabilityService
 from services.refunds.bootstrap import RefundsService
 
@@ -32,6 +35,8 @@ log = structlog.get_logger(__name__)
 #: Room for a video and what surrounds it in a form.
 MAX_BODY_BYTES = 52 << 20
 SETTLE_SECONDS = 30.0
+#: Years that a clock may be set to by hand: a little away from what a calendar can hold, for times are added to it.
+FIRST_YEAR, LAST_YEAR = 1970, 2999
 
 SERVICES: Mapping[str, Callable[[Settings, Policy, Clock], "Running"]] = {
     "cases": CasesService,
@@ -75,32 +80,45 @@ class Embedded:
         self.tokens = Tokens(token_secret(settings))
         self._only = only
         self._running: dict[str, Running] = {}
-        self._foreign: list[SqliteStore] = []
+        self._elsewhere: dict[str, Running] = {}
         self._runner: web.AppRunner | None = None
+        self._leaving = False
         self.base_url = ""
 
     # -- life
 
     async def start(self) -> None:
-        """Bring databases up to date, start the services, listen."""
-        self._running = {name: SERVICES[name](self.settings, self.policy, self.clock) for name in self._only}
-        for one in self._running.values():  # one after another: Alembic keeps its context in module globals
+        """Bring databases up to date, start the services, listen. Where that fails, all is let go of again."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+        log.info("started", url=self.base_url, services=list(self._only), policy=self.policy.version)
+
+    async def _start(self) -> None:
+        self._make()
+        everybody = {**self._running, **self._elsewhere}
+        # One after another: Alembic keeps its context in module globals. Databases of services that run elsewhere
+        # too, because whoever comes first on a data folder must find logs to follow.
+        for one in everybody.values():
             await one.service.open()
-        logs = self._logs()
+        logs: dict[str, FollowedLog] = {name: one.service.store for name, one in everybody.items()}
         for one in self._running.values():
             await one.service.follow(logs)
             await one.started()
         await self._listen()
-        log.info("started", url=self.base_url, services=list(self._only), policy=self.policy.version)
 
-    def _logs(self) -> dict[str, FollowedLog]:
-        """The logs of the services that run here, and those of the others from their files."""
-        logs: dict[str, FollowedLog] = {name: one.service.store for name, one in self._running.items()}
-        for name in SERVICES.keys() - logs.keys():
-            store = SqliteStore(database_url(self.settings.data_dir, name), decode)
-            self._foreign.append(store)
-            logs[name] = store
-        return logs
+    async def start_reading(self) -> None:
+        """Listen, to answer from the data folder as it stands: it is not migrated, and no service is at work."""
+        self._make()
+        await self._listen()
+
+    def _make(self) -> None:
+        self._leaving = False
+        for name, make in SERVICES.items():
+            place = self._running if name in self._only else self._elsewhere
+            place[name] = make(self.settings, self.policy, self.clock)
 
     async def _listen(self) -> None:
         app = make_app(self.policy, self.tokens, self.clock, MAX_BODY_BYTES)
@@ -122,17 +140,23 @@ class Embedded:
         host, port = self._runner.addresses[0][:2]
         self.base_url = f"http://{host}:{port}"
 
+    async def leave(self) -> None:
+        """Say that it is not ready, for as long as those who send requests need to notice."""
+        self._leaving = True
+        await asyncio.sleep(self.settings.drain_seconds)
+
     async def stop(self) -> None:
         """Take no more requests, finish those under way, then stop the services."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-        for one in self._running.values():
-            await one.service.close()
-            await one.closed()
-        for store in self._foreign:
-            await store.close()
-        self._foreign.clear()
+        everybody = [*self._running.values(), *self._elsewhere.values()]
+        async with AsyncExitStack() as steps:  # from the last to the first, each also where one before it fails
+            for one in everybody:
+                steps.push_async_callback(one.closed)
+                steps.push_async_callback(one.service.close)
+            for one in everybody:  # no log is let go of that a consumer still reads
+                steps.push_async_callback(one.service.rest)
+            if self._runner is not None:
+                steps.push_async_callback(self._runner.cleanup)
+        self._running, self._elsewhere, self._runner = {}, {}, None
 
     # -- what operators and scenario runs ask
 
@@ -157,7 +181,7 @@ class Embedded:
                 while not await self._settled():  # noqa: ASYNC110 - several logs, no one signal
                     await asyncio.sleep(0.002)
         except TimeoutError:
-            raise NotSettled(repr(await self._lags())) from None
+            raise NotSettled(repr([one for one in await self._lags() if one.behind])) from None
 
     async def _settled(self) -> bool:
         before = await self._heads()
@@ -192,6 +216,8 @@ class Embedded:
 
     async def _ready(self, _: web.Request) -> web.Response:
         problems = {name: await one.service.ready() for name, one in self._running.items()}
+        if self._leaving:
+            problems["server"] = ["stopping"]
         ready = not any(problems.values())
         return lists.json({"ready": ready, "problems": problems}, status=200 if ready else 503)
 
@@ -200,17 +226,32 @@ class Embedded:
 
     async def _lag(self, _: web.Request) -> web.Response:
         lags = await self._lags()
-        return lists.json({"caught_up": not any(one.behind for one in lags), "consumers": lags})
+        caught_up = not any(one.behind or one.stuck or one.away for one in lags)
+        return lists.json({"caught_up": caught_up, "consumers": lags})
 
     async def _set_clock(self, request: web.Request) -> web.Response:
+        now = _given_time(read_json(await read_command(request)))
         try:
-            now = datetime.fromisoformat((await request.json())["now"])
-        except (ValueError, KeyError, TypeError):
-            now = None
-        if now is None or now.tzinfo is None:
-            raise invalid("now", "time", "须为带时区的 RFC 3339 时间", "must be an RFC 3339 time with offset")
-        await self.set_time(now)
+            await self.set_time(now)
+        except NotSettled as error:
+            log.warning("not_settled", error=str(error))
+            raise Refusal("unavailable") from None
         return lists.json({"now": now})
+
+
+def _given_time(body: Any) -> datetime:
+    try:
+        now = msgspec.convert(body["now"], Moment)
+        if FIRST_YEAR <= now.year <= LAST_YEAR:
+            return now
+    except (KeyError, TypeError, msgspec.ValidationError):
+        pass
+    raise invalid(
+        "now",
+        "time",
+        f"须为 {FIRST_YEAR} 到 {LAST_YEAR} 年间带时区的 RFC 3339 时间",
+        f"must be an RFC 3339 time with offset, in the years {FIRST_YEAR} to {LAST_YEAR}",
+    )
 
 
 def token_secret(settings: Settings) -> str:
@@ -225,6 +266,13 @@ def token_secret(settings: Settings) -> str:
 
 
 def _write_secret(file: Path) -> None:
+    """Written beside it and then linked: of several processes that begin at once, the first one's counts."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=0o600)
-    file.write_text(secrets.token_urlsafe(48), encoding="ascii")
+    draft = file.with_suffix(f".{os.getpid()}")
+    draft.touch(mode=0o600)
+    try:
+        draft.write_text(secrets.token_urlsafe(48), encoding="ascii")
+        with suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        draft.unlink()

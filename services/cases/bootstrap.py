@@ -44,13 +44,14 @@ class CasesService:
 
     async def let_pass(self, now: datetime) -> None:
         """Note promises that are late by `now`, each at the moment when it became late."""
-        while rows := await self._late(now):
-            for row in rows:
-                due = datetime.fromisoformat(row["next_due_at"])
-                await self.service.files.let_pass(
-                    order_of(row["case_id"]), {row["case_id"]}, due.astimezone(now.tzinfo)
-                )
+        while any([await self._break(row, now) for row in await self._late(now)]):
             await self.service.views_caught_up()
+
+    async def _break(self, row: dict[str, str], now: datetime) -> bool:
+        """Whether a promise was broken that nobody had noted."""
+        case_id = row["case_id"]
+        due = datetime.fromisoformat(row["next_due_at"]).astimezone(now.tzinfo)
+        return bool((await self.service.files.let_pass(order_of(case_id), {case_id}, due)).records)
 
     async def _late(self, now: datetime) -> list[dict[str, str]]:
         return await self.service.store.query(

@@ -1,20 +1,282 @@
 """What a case and an order look like to those who read them: state, money so far and the timeline."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from contracts.policy import Policy
+from contracts.events.cases import ReshipmentItem
+from contracts.events.orders import Order
+from contracts.policy import Policy, Problem, Text
 from services.cases.domain.closing import unfinished
-from services.cases.domain.file import Case, OrderFile
+from services.cases.domain.file import Case, OrderFile, Proposal, Return
+from services.cases.domain.next_actions import NextAction
 from services.cases.views import promise_of
 from services.kernel.log import Record
 
+T = TypeVar("T")
 
-def case_document(policy: Policy, file: OrderFile, case: Case) -> dict[str, Any]:
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is read. It shares nothing with the file that it tells of, so it outlives the file's lock."""
+
+
+class CaseLine(Document, frozen=True, kw_only=True):
+    """Units of an order line that the case is about."""
+
+    line_id: str
+    quantity: int
+
+
+class PromiseState(Document, frozen=True, kw_only=True):
+    """What the buyer was promised: by when, and when it was done."""
+
+    promise: Literal["first_answer", "solution"]
+    due_at: datetime | None
+    met_at: datetime | None
+    broken: bool
+
+
+class OpenPoint(Document, frozen=True, kw_only=True):
+    """What keeps the case from being closed, and the item that it is about."""
+
+    what: str
+    item: str
+
+
+class CauseDocument(Document, frozen=True, kw_only=True):
+    """Why it happened, as last assessed."""
+
+    cause: str
+    party: str
+    freight_borne_by: str
+    in_warranty: bool
+    human_caused: bool
+    affects_use: bool
+
+
+class EvidenceDocument(Document, frozen=True, kw_only=True):
+    """A file; `accepted` is null until somebody looked."""
+
+    evidence: str
+    kind: str
+    sha256: str
+    media_type: str
+    accepted: bool | None
+
+
+class AllocatedAmount(Document, frozen=True, kw_only=True):
+    """A line's part of a compensation."""
+
+    line_id: str
+    amount_fen: int
+
+
+class ProposalDocument(Document, frozen=True, kw_only=True):
+    """A compensation: what is offered, who must approve it, what the buyer said, whether it is paid."""
+
+    proposal: str
+    kind: str
+    amount_fen: int
+    allocation: Sequence[AllocatedAmount]
+    proposed_by: str
+    approver_role: str
+    approved: bool | None
+    buyer_agreed: bool | None
+    paid: bool
+    withdrawn: bool
+    counts: bool
+    waits_for_approval: bool
+
+
+class ChargeDocument(Document, frozen=True, kw_only=True):
+    """What the buyer is to pay for a sale; `sale` is the reshipment."""
+
+    charge: str
+    amount_fen: int
+    purpose: str
+    payment_ref: str
+    sale: str
+    lost_sale: bool
+    replaced: bool
+    returned: bool
+    paid_back: bool
+
+
+class ReshipmentDocument(Document, frozen=True, kw_only=True):
+    """Goods that go out."""
+
+    reshipment: str
+    items: Sequence[ReshipmentItem]
+    trigger: str
+    requested_at: datetime
+    status: str
+    held_stock: bool
+
+
+class ReturnDocument(Document, frozen=True, kw_only=True):
+    """Goods that come back: `lines` as authorised, `received` as they came, units by line."""
+
+    return_id: str
+    lines: dict[str, int]
+    freight_borne_by: str
+    status: str
+    freight_fen: int
+    carrier: str
+    tracking_no: str
+    accepted: bool | None
+    received: dict[str, int]
+    reimbursed: bool
+
+
+class DepositDocument(Document, frozen=True, kw_only=True):
+    """A deposit against goods that go out first."""
+
+    deposit: str
+    amount_fen: int
+    status: str
+    payment_ref: str
+    paid_back: bool
+
+
+class RefundDocument(Document, frozen=True, kw_only=True):
+    """A requested refund, units by line."""
+
+    refund: str
+    lines: dict[str, int]
+    refund_only: bool
+    settled: bool
+
+
+class SettlementDocument(Document, frozen=True, kw_only=True):
+    """What the buyer of the case finally gets (`domain.md` §4); an event leaves out what is 0, this does not."""
+
+    goods_fen: int
+    compensation_deducted_fen: int
+    price_difference_deducted_fen: int
+    refund_fen: int
+    carried_deduction_fen: int
+    freight_advanced_fen: int
+    insurance_deducted_fen: int
+    freight_reimbursed_fen: int
+    freight_pending: bool
+    net_fen: int
+
+
+class PayoutDocument(Document, frozen=True, kw_only=True):
+    """Money on its way to the buyer."""
+
+    payout: str
+    kind: str
+    amount_fen: int
+    status: Literal["requested", "succeeded", "failed", "unknown"]
+    attempt: int
+
+
+class Guide(Document, frozen=True, kw_only=True):
+    """What the policy says of the case's problem: steps, questions to ask, ready phrases."""
+
+    name: Text
+    evidence: bool
+    remedies: Sequence[str]
+    steps: Sequence[Text]
+    questions: Sequence[Text]
+    phrases: Sequence[Text]
+
+
+class CaseDocument(Document, frozen=True, kw_only=True):
+    """A case as it stands. `losses` and `recovered` are fen by party."""
+
+    case_id: str
+    order_id: str
+    status: Literal["open", "closed"]
+    problem: str
+    reason: str
+    description: str
+    urgent: bool
+    lines: Sequence[CaseLine]
+    channel_refund_id: str
+    assignee: str
+    opened_at: datetime
+    opened_by: str
+    resolution: str
+    rating: int
+    promise: Literal["kept", "broken"]
+    promises: Sequence[PromiseState]
+    waits_for: Sequence[OpenPoint]
+    cause: CauseDocument | None
+    evidence: Sequence[EvidenceDocument]
+    proposals: Sequence[ProposalDocument]
+    charges: Sequence[ChargeDocument]
+    reshipments: Sequence[ReshipmentDocument]
+    returns: Sequence[ReturnDocument]
+    deposits: Sequence[DepositDocument]
+    refunds: Sequence[RefundDocument]
+    settlement: SettlementDocument
+    payouts: Sequence[PayoutDocument]
+    losses: dict[str, int]
+    net_loss_fen: int
+    suspense_fen: int
+    recovered: dict[str, int]
+    guide: Guide
+
+
+class Happening(Document, frozen=True, kw_only=True):
+    """An event on the timeline; `data` is as the event's schema says, `label` is what it is called."""
+
+    id: str
+    time: datetime
+    type: str
+    label: Text | None
+    actor: str
+    source: str
+    policy: str
+    data: Any
+
+
+class CaseInFull(CaseDocument, frozen=True, kw_only=True):
+    """A case with all that happened, and every command with whether it can be given now."""
+
+    next_actions: Sequence[NextAction]
+    version: int
+    timeline: Sequence[Happening] = ()
+
+
+class OrderLineDocument(Document, frozen=True, kw_only=True):
+    """What became of an order line over all its cases."""
+
+    line_id: str
+    paid_fen: int
+    quantity: int
+    refunded_units: int
+    refunded_fen: int
+    compensated_fen: int
+
+
+class OrderDocument(Document, frozen=True, kw_only=True):
+    """An order with all its cases; `compensation_fen` is what counts against authority."""
+
+    order: Order
+    compensation_fen: int
+    lines: Sequence[OrderLineDocument]
+    cases: Sequence[CaseDocument]
+    version: int
+
+
+def case_document(policy: Policy, file: OrderFile, case: Case) -> CaseDocument:
     """A case as it stands, without its timeline."""
-    problem = policy.problems[case.problem]
+    return CaseDocument(**_fields(policy, file, case))
+
+
+def case_in_full(
+    policy: Policy, file: OrderFile, case: Case, next_actions: Sequence[NextAction], version: int
+) -> CaseInFull:
+    """The same with next actions; its timeline is to be filled in."""
+    return CaseInFull(**_fields(policy, file, case), next_actions=next_actions, version=version)
+
+
+def _fields(policy: Policy, file: OrderFile, case: Case) -> dict[str, Any]:
     return {
         "case_id": case.case_id,
         "order_id": file.order_id,
@@ -23,7 +285,7 @@ def case_document(policy: Policy, file: OrderFile, case: Case) -> dict[str, Any]
         "reason": case.reason,
         "description": case.description,
         "urgent": case.urgent,
-        "lines": [{"line_id": line_id, "quantity": units} for line_id, units in case.lines.items()],
+        "lines": [CaseLine(line_id=line_id, quantity=units) for line_id, units in case.lines.items()],
         "channel_refund_id": case.channel_refund_id,
         "assignee": case.assignee,
         "opened_at": case.opened_at,
@@ -32,33 +294,37 @@ def case_document(policy: Policy, file: OrderFile, case: Case) -> dict[str, Any]
         "rating": case.rating,
         "promise": promise_of(case),
         "promises": _promises(case),
-        "waits_for": [] if case.closed else [{"what": what, "item": item} for what, item in unfinished(case)],
-        "cause": _struct(case.cause),
+        "waits_for": [] if case.closed else [OpenPoint(what=what, item=item) for what, item in unfinished(case)],
+        "cause": None if case.cause is None else _copied(CauseDocument, case.cause),
         **_items(case),
-        **money_document(case),
-        "guide": {
-            "name": problem.name,
-            "evidence": problem.evidence,
-            "remedies": problem.remedies,
-            "steps": problem.steps,
-            "questions": problem.questions,
-            "phrases": problem.phrases,
-        },
+        **_money(case),
+        "guide": _guide(policy.problems[case.problem]),
     }
 
 
-def money_document(case: Case) -> dict[str, Any]:
+def _guide(problem: Problem) -> Guide:
+    return Guide(
+        name=problem.name,
+        evidence=problem.evidence,
+        remedies=problem.remedies,
+        steps=problem.steps,
+        questions=problem.questions,
+        phrases=problem.phrases,
+    )
+
+
+def _money(case: Case) -> dict[str, Any]:
     """What the case cost, as this service has learned it from refunds and liability."""
     return {
-        "settlement": msgspec.structs.asdict(case.settlement),
+        "settlement": _copied(SettlementDocument, case.settlement),
         "payouts": [
-            {
-                "payout": payout.payout,
-                "kind": payout.kind,
-                "amount_fen": payout.amount_fen,
-                "status": type(payout).__name__.removeprefix("Payout").lower(),
-                "attempt": payout.attempt,
-            }
+            PayoutDocument(
+                payout=payout.payout,
+                kind=payout.kind,
+                amount_fen=payout.amount_fen,
+                status=type(payout).__name__.removeprefix("Payout").lower(),  # type: ignore[arg-type]
+                attempt=payout.attempt,
+            )
             for payout in case.payouts.values()
         ],
         "losses": {party: fen for party, fen in case.charged_fen.items() if fen},
@@ -68,69 +334,85 @@ def money_document(case: Case) -> dict[str, Any]:
     }
 
 
-def _promises(case: Case) -> list[dict[str, Any]]:
+def _promises(case: Case) -> list[PromiseState]:
     return [
-        {"promise": name, "due_at": due_at, "met_at": met_at, "broken": name in case.broken}
-        for name, due_at, met_at in (
-            ("first_answer", case.first_answer_due_at, case.first_answered_at),
-            ("solution", case.solution_due_at, case.solved_at),
-        )
+        PromiseState(
+            promise="first_answer",
+            due_at=case.first_answer_due_at,
+            met_at=case.first_answered_at,
+            broken="first_answer" in case.broken,
+        ),
+        PromiseState(
+            promise="solution", due_at=case.solution_due_at, met_at=case.solved_at, broken="solution" in case.broken
+        ),
     ]
 
 
 def _items(case: Case) -> dict[str, Any]:
     return {
-        "evidence": _with_ids("evidence", case.evidence),
-        "proposals": _with_ids("proposal", case.proposals),
-        "charges": _with_ids("charge", case.charges),
-        "reshipments": _with_ids("reshipment", case.reshipments),
-        "returns": _with_ids("return_id", case.returns),
-        "deposits": _with_ids("deposit", case.deposits),
-        "refunds": _with_ids("refund", case.refunds),
+        "evidence": _each(EvidenceDocument, "evidence", case.evidence),
+        "proposals": [_proposal(key, one) for key, one in case.proposals.items()],
+        "charges": _each(ChargeDocument, "charge", case.charges),
+        "reshipments": _each(ReshipmentDocument, "reshipment", case.reshipments),
+        "returns": [_return(key, one) for key, one in case.returns.items()],
+        "deposits": _each(DepositDocument, "deposit", case.deposits),
+        "refunds": _each(RefundDocument, "refund", case.refunds),
     }
 
 
-def _with_ids(name: str, items: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{name: key, **_struct(item)} for key, item in items.items()]
+def _proposal(key: str, proposal: Proposal) -> ProposalDocument:
+    allocation = [AllocatedAmount(line_id=one.line_id, amount_fen=one.amount_fen) for one in proposal.allocation]
+    return _copied(ProposalDocument, proposal, proposal=key, allocation=allocation)
 
 
-def _struct(item: Any) -> Any:
-    return None if item is None else {name: getattr(item, name) for name in item.__slots__}
+def _return(key: str, one: Return) -> ReturnDocument:
+    return _copied(ReturnDocument, one, return_id=key, lines=dict(one.lines), received=dict(one.received))
 
 
-def timeline(policy: Policy, records: Iterable[Record]) -> list[dict[str, Any]]:
+def _each(document: type[T], name: str, items: Mapping[str, Any]) -> list[T]:
+    return [_copied(document, item, **{name: key}) for key, item in items.items()]
+
+
+def _copied(document: type[T], item: Any, **given: Any) -> T:
+    """The document's fields as the item has them, but for those that are given."""
+    names: tuple[str, ...] = document.__struct_fields__  # type: ignore[attr-defined]
+    return document(**{name: given[name] if name in given else getattr(item, name) for name in names})
+
+
+def timeline(policy: Policy, records: Iterable[Record]) -> list[Happening]:
     """What happened, in the order in which it did, in all three services."""
     labels = policy.texts.events
     return [
-        {
-            "id": record.id,
-            "time": record.time,
-            "type": record.type,
-            "label": labels.get(record.type),
-            "actor": record.actor,
-            "source": record.source,
-            "policy": record.policy,
-            "data": msgspec.Raw(record.data),
-        }
+        Happening(
+            id=record.id,
+            time=record.time,
+            type=record.type,
+            label=labels.get(record.type),
+            actor=record.actor,
+            source=record.source,
+            policy=record.policy,
+            data=msgspec.Raw(record.data),
+        )
         for record in sorted(records, key=lambda record: (record.time, record.id))
     ]
 
 
-def order_document(policy: Policy, file: OrderFile) -> dict[str, Any]:
+def order_document(policy: Policy, file: OrderFile, order: Order, version: int) -> OrderDocument:
     """An order with all its cases."""
-    return {
-        "order": file.order,
-        "compensation_fen": file.compensation_fen(),
-        "lines": [
-            {
-                "line_id": line_id,
-                "paid_fen": account.paid_fen,
-                "quantity": account.quantity,
-                "refunded_units": account.refunded_units,
-                "refunded_fen": account.refunded_fen,
-                "compensated_fen": file.committed_fen(line_id),
-            }
+    return OrderDocument(
+        order=order,
+        compensation_fen=file.compensation_fen(),
+        lines=[
+            OrderLineDocument(
+                line_id=line_id,
+                paid_fen=account.paid_fen,
+                quantity=account.quantity,
+                refunded_units=account.refunded_units,
+                refunded_fen=account.refunded_fen,
+                compensated_fen=file.committed_fen(line_id),
+            )
             for line_id, account in file.accounts.items()
         ],
-        "cases": [case_document(policy, file, case) for case in file.cases.values()],
-    }
+        cases=[case_document(policy, file, case) for case in file.cases.values()],
+        version=version,
+    )

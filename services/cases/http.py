@@ -1,48 +1,105 @@
 """The HTTP routes of the cases service."""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from contracts.policy import Policy
-from services.cases.documents import case_document, order_document, timeline
+from services.cases.documents import CaseInFull, OrderDocument, case_in_full, order_document, timeline
+from services.cases.domain.commands import OpenCase, RecordOrder, SubmitEvidence
 from services.cases.domain.domain import CASE_COMMANDS, CasesDomain
 from services.cases.domain.file import OrderFile
 from services.cases.domain.next_actions import NextAction, next_actions
 from services.cases.domain.stock import STOCK
+from services.cases.examples import EXAMPLES
 from services.cases.media import MediaStore, StoredFile, UnknownFile, UploadRefused
 from services.kernel.actor import LADDER, Actor
 from services.kernel.decider import Context
 from services.kernel.http import lists
 from services.kernel.http.app import actor_of
-from services.kernel.http.commands import CommandDesk
-from services.kernel.intake import read_body
-from services.kernel.naming import order_of
+from services.kernel.http.commands import CommandAnswer, CommandDesk, Target, stream_of_case, stream_of_order
+from services.kernel.http.lists import Filter
+from services.kernel.http.openapi import Operation, command, describe
+from services.kernel.intake import Unfit, field_errors, wrong_fields
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
 
+#: Fields of `submit_evidence` that the border fills in from the stored file; nobody may say them.
+_FROM_FILE = frozenset({"media_type", "size_bytes"})
+
+
+class CaseRow(msgspec.Struct, frozen=True):
+    """A case in a list. `approver`: the roles whose approval it waits for; `waits_for`: what keeps it open."""
+
+    case_id: str
+    order_id: str
+    opened_at: datetime
+    updated_at: datetime
+    status: Literal["open", "closed"]
+    problem: str
+    promise: Literal["kept", "broken"]
+    urgent: bool
+    assignee: str
+    approver: list[str]
+    parties: list[str]
+    waits_for: list[str]
+    next_due_at: datetime | None
+
+
+class StockRow(msgspec.Struct, frozen=True):
+    """An article that is kept count of: units on the shelf, reserved, and waited for."""
+
+    sku: str
+    available: int
+    reserved: int
+    awaited: int
+
+
+class UploadedFile(msgspec.Struct, frozen=True):
+    """A file as stored. `file` (the SHA-256 of the cleaned bytes) is what `submit-evidence` wants."""
+
+    file: str
+    sha256: str
+    media_type: str
+    size_bytes: int
+    width: int
+    height: int
+    duration_ms: int
+
+
+def _listed(column: str) -> str:
+    """A condition on a column that holds several codes, each between bars."""
+    return f"{column} LIKE '%|' || ? || '|%' ESCAPE '!'"
+
+
+def _unlisted(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with such columns as lists."""
+    return row | {
+        name: row[name].strip("|").split("|") if row[name] else [] for name in ("approver", "parties", "waits_for")
+    }
+
+
 CASES = lists.Listing(
     table="case_view",
+    row=CaseRow,
     order=("opened_at", "case_id"),
     filters={
-        "status": "status = ?",
-        "problem": "problem = ?",
-        "promise": "promise = ?",
-        "party": "REPLACE(parties, '/', '|') || parties LIKE '%|' || ? || '|%'",
-        "approver": "approver LIKE '%|' || ? || '|%'",
-        "waits_for": "waits_for LIKE '%|' || ? || '|%'",
-        "assignee": "assignee = ?",
-        "order_id": "order_id = ?",
+        "status": Filter("status = ?", Literal["open", "closed"]),
+        "problem": Filter("problem = ?"),
+        "promise": Filter("promise = ?", Literal["kept", "broken"]),
+        "party": Filter(_listed("REPLACE(parties, '/', '|') || parties"), pattern=True),
+        "approver": Filter(_listed("approver"), Literal["team_lead", "store_manager"], pattern=True),
+        "waits_for": Filter(_listed("waits_for"), pattern=True),
+        "assignee": Filter("assignee = ?"),
+        "order_id": Filter("order_id = ?"),
     },
-    present=lambda row: {
-        **row,
-        "urgent": bool(row["urgent"]),
-        **{name: row[name].strip("|").split("|") if row[name] else [] for name in ("approver", "parties", "waits_for")},
-    },
+    present=_unlisted,
 )
-STOCKED = lists.Listing(table="stock_view", order=("sku",), filters={"sku": "sku = ?"})
+STOCKED = lists.Listing(table="stock_view", row=StockRow, order=("sku",), filters={"sku": Filter("sku = ?")})
 
 
 class CasesHttp:
@@ -57,18 +114,21 @@ class CasesHttp:
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of this service."""
-        commands = [
-            web.post(f"/v1/cases/{{case_id}}/{name.replace('_', '-')}", self._command(name)) for name in CASE_COMMANDS
-        ]
         return [
-            web.put("/v1/orders/{order_id}", self.record_order),
+            web.put("/v1/orders/{order_id}", self._told("record_order", self._record_order, "orders", (200, 201))),
             web.get("/v1/orders/{order_id}", self.read_order),
-            web.post("/v1/cases", self.open_case),
-            web.get("/v1/cases", self.list_cases),
+            web.post("/v1/cases", self._told("open_case", self._open_case, "cases", (201,))),
+            web.get("/v1/cases", CASES.handler(self._service, "Cases, newest first", "cases")),
             web.get("/v1/cases/{case_id}", self.read_case),
-            *commands,
-            web.post("/v1/stock/{sku}", self.report_stock),
-            web.get("/v1/stock", self.list_stock),
+            *(
+                web.post(
+                    f"/v1/cases/{{case_id}}/{name.replace('_', '-')}",
+                    self._told(name, self._desk.case_command(name), "cases"),
+                )
+                for name in CASE_COMMANDS
+            ),
+            web.post("/v1/stock/{sku}", self._told("report_stock", self._report_stock, "stock")),
+            web.get("/v1/stock", STOCKED.handler(self._service, "Articles that are kept count of", "stock")),
             web.post("/v1/files", self.upload),
             web.get("/v1/files/{sha256}", self.download),
             web.get("/v1/policy", self.read_policy),
@@ -76,94 +136,127 @@ class CasesHttp:
 
     # -- commands
 
-    def _command(self, name: str) -> Any:
-        async def take(request: web.Request) -> web.Response:
-            case_id = request.match_info["case_id"]
-            return await self._desk.take(request, order_of(case_id), case_id, name)
+    def _told(self, name: str, take: Any, tag: str, statuses: Sequence[int] = (200,)) -> Any:
+        """A command's handler with its description."""
+        hidden = _FROM_FILE if name == "submit_evidence" else frozenset()
+        spec = self._domain.commands[name]
+        operation = command(
+            self._policy, name, spec, CommandAnswer, tag, EXAMPLES[name], statuses=statuses, hidden=hidden
+        )
 
-        return take
+        @describe(operation)
+        async def handler(request: web.Request) -> web.Response:
+            answer: web.Response = await take(request)
+            return answer
 
-    async def record_order(self, request: web.Request) -> web.Response:
-        """Keep an order snapshot."""
+        return handler
+
+    async def _record_order(self, request: web.Request) -> web.Response:
         order_id = request.match_info["order_id"]
-        return await self._desk.take(request, order_id, "", "record_order", path_fields={"order_id": order_id})
 
-    async def open_case(self, request: web.Request) -> web.Response:
-        """Open a case about an order."""
-        body = read_body(await request.read())
-        order_id = body.get("order_id") if isinstance(body, dict) else None
-        if not isinstance(order_id, str) or not order_id:
-            raise invalid("order_id", "required", "缺少订单号", "is required")
-        return await self._desk.take(request, order_id, "", "open_case")
+        def locate(body: dict[str, Any] | Unfit) -> Target:
+            try:
+                return Target(stream_of_order(order_id), fields={"order_id": order_id})
+            except Refusal:
+                fields = {} if isinstance(body, Unfit) else body
+                raise wrong_fields(field_errors(RecordOrder, {**fields, "order_id": order_id})) from None
 
-    async def report_stock(self, request: web.Request) -> web.Response:
-        """Add units of an article to the shelf."""
-        return await self._desk.take(request, STOCK, "", "report_stock", path_fields={"sku": request.match_info["sku"]})
+        return await self._desk.take(request, "record_order", locate)
+
+    async def _open_case(self, request: web.Request) -> web.Response:
+        def locate(body: dict[str, Any] | Unfit) -> Target:
+            if isinstance(body, Unfit):
+                raise body.refusal
+            order_id = body.get("order_id")
+            if not isinstance(order_id, str):
+                raise wrong_fields(field_errors(OpenCase, body))
+            return Target(stream_of_order(order_id))
+
+        return await self._desk.take(request, "open_case", locate)
+
+    async def _report_stock(self, request: web.Request) -> web.Response:
+        fields = {"sku": request.match_info["sku"]}
+        return await self._desk.take(request, "report_stock", lambda _: Target(STOCK, fields=fields))
 
     async def _prepare(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Complete the evidence command with what the store knows of the file, which no client may say itself."""
-        if name != "submit_evidence" or not isinstance(body.get("file"), str):
+        if name != "submit_evidence":
             return body
-        for field in ("media_type", "size_bytes"):
-            if field in body:
-                raise invalid(field, "known_field", "没有这个字段", "is not a field of this command")
-        try:
-            stored = await self._media.describe(body["file"])
-        except (UnknownFile, ValueError):
-            stored = None
-        if stored is None:
-            raise Refusal("unknown_item", item=body["file"], field="file")
+        forbidden = [field for field in body if field in _FROM_FILE]
+        errors = field_errors(SubmitEvidence, {k: value for k, value in body.items() if k not in _FROM_FILE})
+        for field in forbidden:
+            errors += invalid(field, "known_field", "没有这个字段", "is not a field of this command").errors
+        file = body.get("file")
+        stored = await self._media.describe(file) if isinstance(file, str) else None
+        if isinstance(file, str) and stored is None and not any(error["field"] == "file" for error in errors):
+            raise Refusal("unknown_item", item=file, field="file")
+        if errors or stored is None:
+            raise wrong_fields(errors)
         return {**body, "media_type": stored.media_type, "size_bytes": stored.size_bytes}
 
     async def _next_actions(self, stream: str, case_id: str, actor: Actor) -> Sequence[NextAction]:
         async with self._service.files.reading(stream) as (file, _):
-            if case_id not in getattr(file, "cases", {}):
+            if not isinstance(file, OrderFile) or case_id not in file.cases:
                 return []
             return next_actions(self._domain, file, case_id, Context(now=self._service.clock.now(), actor=actor))
 
     # -- reads
 
+    @describe(
+        Operation(
+            summary="A case with timeline, money and next actions",
+            tag="cases",
+            answer=CaseInFull,
+            refusals=(404,),
+            etag=True,
+        )
+    )
     async def read_case(self, request: web.Request) -> web.Response:
         """A case with timeline, money and next actions."""
         case_id = request.match_info["case_id"]
-        stream = order_of(case_id)
+        stream = stream_of_case(case_id)
         async with self._service.files.reading(stream) as (file, version):
             if case_id not in file.cases:
                 raise Refusal("unknown_case", case_id=case_id)
-            document = case_document(self._policy, file, file.cases[case_id])
             context = Context(now=self._service.clock.now(), actor=actor_of(request))
-            document["next_actions"] = next_actions(self._domain, file, case_id, context)
-            document["version"] = version
-            body = msgspec.json.encode(document)
+            actions = next_actions(self._domain, file, case_id, context)
+            document = case_in_full(self._policy, file, file.cases[case_id], actions, version)
         records = await self._service.store.read_stream(stream, upto=version, decode=False)
-        document = {
-            **msgspec.json.decode(body),
-            "timeline": timeline(self._policy, (one for one in records if one.subject == case_id)),
-        }
-        return lists.json(document, ETag=f'"{version}"')
+        happened = timeline(self._policy, (one for one in records if one.subject == case_id))
+        return lists.json(msgspec.structs.replace(document, timeline=happened), ETag=f'"{version}"')
 
+    @describe(
+        Operation(summary="An order with all its cases", tag="orders", answer=OrderDocument, refusals=(404,), etag=True)
+    )
     async def read_order(self, request: web.Request) -> web.Response:
         """An order with all its cases."""
         order_id = request.match_info["order_id"]
-        async with self._service.files.reading(order_id) as (file, version):
-            if not isinstance(file, OrderFile) or file.order is None:
+        async with self._service.files.reading(stream_of_order(order_id)) as (file, version):
+            if file.order is None:
                 raise Refusal("unknown_order", order_id=order_id)
-            return lists.json({**order_document(self._policy, file), "version": version}, ETag=f'"{version}"')
+            document = order_document(self._policy, file, file.order, version)
+        return lists.json(document, ETag=f'"{version}"')
 
-    async def list_cases(self, request: web.Request) -> web.Response:
-        """Cases by status, problem, promise, party, approver, what they wait for, assignee, order."""
-        return await lists.answer(request, self._service, CASES)
-
-    async def list_stock(self, request: web.Request) -> web.Response:
-        """Articles that are kept count of."""
-        return await lists.answer(request, self._service, STOCKED)
-
+    @describe(Operation(summary="The policy in force", tag="cases", answer=Policy))
     async def read_policy(self, request: web.Request) -> web.Response:
         """The policy in force."""
         return lists.json(self._policy)
 
     # -- files
 
+    @describe(
+        Operation(
+            summary="Upload a photo or a short video",
+            description="Roles: agent, service, store_manager, team_lead. JPEG, PNG, WebP (15 MB), MP4, WebM (50 MB, "
+            "one minute), told by content. Pictures are encoded anew, without metadata; the same file is stored once, "
+            "so the request can be repeated and needs no Idempotency-Key.",
+            tag="files",
+            answer=UploadedFile,
+            statuses=(201,),
+            refusals=(403, 413, 415, 422),
+            uploads=True,
+        )
+    )
     async def upload(self, request: web.Request) -> web.Response:
         """Take a photo or a short video; the answer's `file` is what `submit-evidence` wants."""
         if actor_of(request).role not in (*LADDER, "service"):
@@ -173,14 +266,16 @@ class CasesHttp:
         except UploadRefused as refused:
             error = {"field": "file", "rule": refused.code, "zh": refused.detail_zh, "en": refused.detail_en}
             raise Refusal(refused.code, errors=[error]) from None
-        return lists.json({"file": stored.sha256, **msgspec.structs.asdict(stored)}, status=201)
+        return lists.json(UploadedFile(file=stored.sha256, **msgspec.structs.asdict(stored)), status=201)
 
+    @describe(Operation(summary="A stored file", tag="files", answer="*/*", refusals=(404,), etag=True))
     async def download(self, request: web.Request) -> web.Response:
         """A stored file, as a download that no browser runs."""
+        sha256 = request.match_info["sha256"]
         try:
-            stored, content = await self._media.open(request.match_info["sha256"])
-        except (UnknownFile, ValueError):
-            raise Refusal("unknown_item", item=request.match_info["sha256"]) from None
+            stored, content = await self._media.open(sha256)
+        except UnknownFile:
+            raise Refusal("unknown_item", item=sha256[:64]) from None
         return web.Response(body=content, content_type=stored.media_type, headers=_file_headers(stored))
 
 
@@ -201,7 +296,7 @@ async def _content(request: web.Request) -> bytes:
         part = await (await request.multipart()).next()
         if isinstance(part, BodyPartReader):
             return await _bounded(part, request)
-    except (ValueError, AssertionError):
+    except (ValueError, AssertionError, HttpProcessingError):
         pass
     raise invalid("file", "form", "表单里没有文件", "the form holds no file")
 

@@ -26,7 +26,8 @@ class ManualClock:
     """A clock that stands still until it is set, forwards or backwards."""
 
     def __init__(self, start: datetime) -> None:
-        self._now = start
+        """Raises `ValueError` for a time without offset."""
+        self.set(start)
 
     def now(self) -> datetime:
         return self._now

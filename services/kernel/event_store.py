@@ -4,9 +4,11 @@ Every backend passes `tests/kernel/store_contract.py`.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -15,6 +17,9 @@ from services.kernel.log import NewRecord, Record
 
 PAGE_RECORDS = 1000
 """Records that a paged read holds in memory at a time."""
+
+RECENT_RECORDS = 2000
+"""Records kept in memory for the consumers in the same process."""
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -246,15 +251,31 @@ class EventStore(Reads, Protocol):
 
 class CommitSignal:
     """Wakes those in this process who wait for new events; other processes have to poll, hence the
-    timeout."""
+    timeout.
+
+    It also keeps what was just committed for the consumers in this process: reading it back from the database, once
+    for each of them, took them longer than handling it.
+    """
 
     def __init__(self) -> None:
         self.position = 0
         """Last position committed by this store, 0 before its first commit."""
         self._waiting = asyncio.Event()
+        self._recent: deque[Record] = deque(maxlen=RECENT_RECORDS)
 
-    def announce(self, position: int) -> None:
-        """Tell that the log now reaches `position`."""
+    def recent(self, after_position: int, limit: int, source: str | None = None) -> list[Record]:
+        """What `Reads.read_log` would begin with, as far as it is kept here; nothing found says nothing."""
+        if not self._recent or after_position + 1 < self._recent[0].position:
+            return []
+        behind = islice(self._recent, after_position + 1 - self._recent[0].position, None)
+        return list(islice((record for record in behind if source in (None, record.source)), limit))
+
+    def announce(self, position: int, records: Iterable[Record] = ()) -> None:
+        """Tell that the log now reaches `position`, and what was added to it, in order."""
+        for record in records:
+            if self._recent and record.position != self._recent[-1].position + 1:
+                self._recent.clear()  # another process wrote in between
+            self._recent.append(record)
         if position > self.position:
             self.position = position
             waiting, self._waiting = self._waiting, asyncio.Event()

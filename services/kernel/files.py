@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Generic
 
@@ -22,6 +22,8 @@ from services.kernel.event_store import (
     EventStore,
     IdempotentAnswer,
     InboxMark,
+    StoreError,
+    StoreUnavailable,
     VersionConflict,
 )
 from services.kernel.intake import intake
@@ -61,14 +63,15 @@ class StaleVersion(Exception):
 
 
 class _Held(Generic[F]):
-    """A file in memory and the version it stands at."""
+    """A file in memory and the version it stands at. `users` hold its lock or wait for it."""
 
-    __slots__ = ("file", "lock", "version")
+    __slots__ = ("file", "lock", "users", "version")
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.file: F | None = None
         self.version = 0
+        self.users = 0
 
 
 class Files(Generic[F]):
@@ -84,16 +87,23 @@ class Files(Generic[F]):
         self._held: OrderedDict[str, _Held[F]] = OrderedDict()
         self._capacity = capacity
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
         """Drop what is in memory, so that every file is folded from the log again."""
-        for stream in [stream for stream, held in self._held.items() if not held.lock.locked()]:
-            del self._held[stream]
+        for held in list(self._held.values()):
+            async with held.lock:
+                held.file = None
 
     @asynccontextmanager
-    async def reading(self, stream: str) -> AsyncIterator[tuple[F, int]]:
-        """A file and its version, as committed; it must not be changed, nor used afterwards."""
-        async with self._lock(stream) as held:
-            yield await self._load(stream, held), held.version
+    async def reading(self, stream: str, at_least: int = 0) -> AsyncIterator[tuple[F, int]]:
+        """A file and its version, as committed; it must not be changed, nor used afterwards.
+
+        Who knows of a version from the log asks for `at_least` that one: another process may have written it.
+        """
+        held = await self._take(stream)
+        try:
+            yield await self._load(stream, held, at_least), held.version
+        finally:
+            self._back(held)
 
     async def command(
         self,
@@ -137,11 +147,12 @@ class Files(Generic[F]):
         return await self._unit(stream, self._own_origin(), nothing)
 
     async def hear(self, record: Record) -> Decided:
-        """Commit what follows from an event of another service (or stream), once.
+        """Commit what follows from an event of another service, once, or from one of another stream of this service.
 
         Raises `DuplicateDelivery` for one that was handled, `DeliveryGap` for one that comes too early.
         """
-        mark = InboxMark(record.source, record.stream, record.sequence)
+        foreign = record.source != self.domain.source
+        inbox = (InboxMark(record.source, record.stream, record.sequence),) if foreign else ()
         event: Event = record.event
         own = Actor(SYSTEM, self.domain.source)
 
@@ -153,7 +164,7 @@ class Files(Generic[F]):
             unit.apply(self.domain.react(unit.file, record, Context(now=unit.now, actor=own)))
 
         origin = Origin(own, record.correlation_id, record.id, record.traceparent)
-        return await self._unit(self.domain.home_of(event, record.stream), origin, learn, inbox=(mark,))
+        return await self._unit(self.domain.home_of(event, record.stream), origin, learn, inbox=inbox)
 
     def _own_origin(self) -> Origin:
         return Origin(Actor(SYSTEM, self.domain.source), correlation_id=new_id())
@@ -169,61 +180,76 @@ class Files(Generic[F]):
         inbox: tuple[InboxMark, ...] = (),
         answer: Callable[[Decided], IdempotentAnswer | None] | None = None,
     ) -> Decided:
-        for attempt in range(CONFLICT_TRIES):
-            async with AsyncExitStack() as locks:
-                unit = _Unit(self, stream, origin, locks)
-                try:
-                    await unit.open()
-                    await work(unit)
-                    await unit.follow_up()
-                    return await unit.commit(self._appender, inbox, answer)
-                except BaseException as error:
-                    unit.discard()
-                    if not isinstance(error, VersionConflict) or attempt == CONFLICT_TRIES - 1:
-                        raise
-        raise AssertionError("unreachable")
+        for _ in range(CONFLICT_TRIES):
+            unit = _Unit(self, stream, origin)
+            try:
+                await unit.open()
+                await work(unit)
+                await unit.follow_up()
+                return await unit.commit(self._appender, inbox, answer)
+            except VersionConflict:
+                unit.discard()
+            except BaseException as error:
+                unit.discard()
+                if isinstance(error, StoreError) or not isinstance(error, Exception) or not await unit.outdated():
+                    raise
+            finally:
+                unit.close()
+        raise StoreUnavailable(f"{stream}: other processes wrote to it {CONFLICT_TRIES} times in between")
 
-    @asynccontextmanager
-    async def _lock(self, stream: str) -> AsyncIterator[_Held[F]]:
+    async def _take(self, stream: str) -> _Held[F]:
+        """A file under its lock, until it is given `_back`."""
         held = self._held.get(stream)
         if held is None:
             held = self._held[stream] = _Held()
-            self._make_room()
         else:
             self._held.move_to_end(stream)
-        async with held.lock:
-            yield held
+        held.users += 1
+        self._make_room()
+        try:
+            await held.lock.acquire()
+        except BaseException:
+            held.users -= 1
+            raise
+        return held
+
+    def _back(self, held: _Held[F]) -> None:
+        held.lock.release()
+        held.users -= 1
 
     def _make_room(self) -> None:
+        """Let go of what was not used the longest, never of what somebody waits for: two would change it at once."""
         while len(self._held) > self._capacity:
             oldest = next(iter(self._held))
-            if self._held[oldest].lock.locked():
+            if self._held[oldest].users:
                 self._held.move_to_end(oldest)
                 return
             del self._held[oldest]
 
-    async def _load(self, stream: str, held: _Held[F]) -> F:
-        if held.file is None:
-            file, version = self.domain.new_file(stream), 0
-            async for page in self._store.stream_pages(stream):
-                for record in page:
-                    file.evolve(record)
-                version = page[-1].version
-            held.file, held.version = file, version
-        return held.file
+    async def _load(self, stream: str, held: _Held[F], at_least: int = 0) -> F:
+        if held.file is not None and held.version >= at_least:
+            return held.file
+        file, version = (self.domain.new_file(stream), 0) if held.file is None else (held.file, held.version)
+        held.file = None  # until it is whole again
+        async for page in self._store.stream_pages(stream, version):
+            for record in page:
+                file.evolve(record)
+            version = page[-1].version
+        held.file, held.version = file, version
+        return file
 
 
 class _Unit(Generic[F]):
     """One unit of work: files under their locks, and the records to commit for each."""
 
-    def __init__(self, files: Files[F], stream: str, origin: Origin, locks: AsyncExitStack) -> None:
+    def __init__(self, files: Files[F], stream: str, origin: Origin) -> None:
         self.stream = stream
         self.touched: set[str] = set()
         self.now = files.clock.now()
         self._files = files
         self._domain = files.domain
         self._origin = origin
-        self._locks = locks
+        self._taken: list[_Held[F]] = []
         self._held: dict[str, _Held[F]] = {}
         self._records: dict[str, list[NewRecord]] = {}
 
@@ -242,7 +268,8 @@ class _Unit(Generic[F]):
 
     async def _take(self, stream: str) -> None:
         if stream not in self._held:
-            held = await self._locks.enter_async_context(self._files._lock(stream))
+            held = await self._files._take(stream)
+            self._taken.append(held)
             await self._files._load(stream, held)
             self._held[stream] = held
             self._records[stream] = []
@@ -286,7 +313,6 @@ class _Unit(Generic[F]):
     async def follow_up(self) -> None:
         """Let follow what is due, until nothing is."""
         context = Context(now=self.now, actor=Actor(SYSTEM, self._domain.source))
-        origin = msgspec.structs.replace(self._origin, actor=context.actor)
         for _ in range(FOLLOW_UP_ROUNDS):
             for stream in self._domain.needs(self.file, self.touched):
                 await self._take(stream)
@@ -294,7 +320,7 @@ class _Unit(Generic[F]):
             events = self._domain.follow_ups(self.file, others, self.touched, context)  # type: ignore[arg-type]
             if not events:
                 return
-            self.apply(events, origin)
+            self.apply(events, msgspec.structs.replace(self._origin, actor=context.actor))
         raise RuntimeError(f"{self._domain.source}: follow-ups of {self.stream} do not come to an end")
 
     def discard(self) -> None:
@@ -302,6 +328,20 @@ class _Unit(Generic[F]):
         for stream, held in self._held.items():
             if self._records[stream]:
                 held.file = None
+
+    def close(self) -> None:
+        """Let others have the files."""
+        for held in self._taken:
+            self._files._back(held)
+
+    async def outdated(self) -> bool:
+        """Whether another process wrote to these files, so that what was decided about them does not count."""
+        found = False
+        for stream, held in self._held.items():
+            head = await self._files._store.head(stream)
+            if (head.version if head else 0) != held.version:
+                held.file, found = None, True
+        return found
 
     async def commit(
         self,
@@ -322,7 +362,14 @@ class _Unit(Generic[F]):
         )
         if not commit.appends and not commit.inbox and commit.answer is None:
             return decided
-        await appender.submit(commit)
+        try:
+            await appender.submit(commit)
+        except asyncio.CancelledError:
+            # It may be in a transaction already. Nobody may read the file before it is known how that ended: an empty
+            # commit ends after it.
+            with suppress(StoreError):
+                await appender.submit(Commit())
+            raise
         for stream, records in self._records.items():
             self._held[stream].version += len(records)
         return decided

@@ -5,52 +5,98 @@ from collections import defaultdict
 from typing import Any
 
 from services.kernel.appender import Appender
-from services.kernel.event_store import Checkpoint, Commit, DuplicateDelivery, EventStore, InboxMark
+from services.kernel.event_store import (
+    Checkpoint,
+    Commit,
+    DeliveryGap,
+    DuplicateDelivery,
+    EventStore,
+    InboxMark,
+    StoreUnavailable,
+)
 from services.kernel.files import Files
 from services.kernel.log import Record
+from services.kernel.metrics import EVENTS_HEARD
+from services.kernel.progress import Progress
 
 
 class Hearing:
     """Hands the events of one source to the files that they concern."""
 
-    def __init__(self, name: str, source: str, files: Files[Any], store: EventStore, appender: Appender) -> None:
-        self.name = name
+    def __init__(self, source: str, files: Files[Any], store: EventStore, appender: Appender) -> None:
         self._source = source
+        self._hears = files.domain.hears
+        #: A service that hears itself needs no inbox: what follows derives from the state of its own files.
+        self._own = source == files.domain.source
         self._files = files
         self._store = store
         self._appender = appender
+        self._heard = EVENTS_HEARD.labels(files.domain.source, source)
 
-    async def __call__(self, records: list[Record]) -> None:
-        """Handle a batch and note how far it reaches."""
-        streams: dict[str, list[Record]] = defaultdict(list)
+    async def __call__(self, records: list[Record], progress: Progress) -> None:
+        """Handle a batch, park the streams that do not go on, and note how far it reaches."""
+        streams: dict[str, dict[int, Record]] = defaultdict(dict)
         for record in records:
-            streams[record.stream].append(record)
-        handled = await self._store.inbox(self._source, streams)
-        async with asyncio.TaskGroup() as tasks:
-            for stream, own in streams.items():
-                new = [record for record in own if record.sequence > handled.get(stream, 0)]
-                if new:
-                    tasks.create_task(self._hear(new))
-        checkpoint = Checkpoint(self.name, self._source, records[-1].position)
-        await self._appender.submit(Commit(checkpoint=(checkpoint,)))
+            if not self._own or record.type in self._hears:
+                streams[record.stream].setdefault(record.sequence, record)
+        handled = {} if self._own else await self._store.inbox(self._source, streams)
+        unheard: list[Record] = []
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for stream, delivered in streams.items():
+                    last = handled.get(stream, 0)
+                    new = [delivered[sequence] for sequence in sorted(delivered) if sequence > last]
+                    if self._is_unheard(new, last):
+                        unheard += new  # most streams of most batches: noted all at once, with the checkpoint
+                    else:
+                        tasks.create_task(self._hear_in_order(new, last, progress))
+        except ExceptionGroup as faults:
+            raise faults.exceptions[0] from None
+        await self._mark(unheard, progress.checkpoint(records[-1].position))
 
-    async def _hear(self, records: list[Record]) -> None:
-        unheard: list[InboxMark] = []
-        for record in records:
-            if record.type not in self._files.domain.hears:
-                unheard.append(InboxMark(record.source, record.stream, record.sequence))
-                continue
+    def _is_unheard(self, records: list[Record], handled: int) -> bool:
+        """Whether nothing is missing before or among these records of a stream, and nobody here listens to any."""
+        whole = not records or records[-1].sequence == handled + len(records)
+        return whole and not any(record.type in self._hears for record in records)
+
+    async def _hear_in_order(self, records: list[Record], handled: int, progress: Progress) -> None:
+        """Handle new records of one stream; what does not go on is parked, with all that follows it."""
+        last, unheard = handled, list[Record]()
+        try:
+            for record in records:
+                self._must_follow(record, last)
+                last = record.sequence
+                if record.type not in self._hears:
+                    unheard.append(record)
+                    continue
+                await self._mark(unheard)
+                unheard.clear()
+                await self._hear(record)
+                handled = last
             await self._mark(unheard)
-            unheard = []
-            try:
-                await self._files.hear(record)
-            except DuplicateDelivery:
-                continue  # another process of this service was quicker
-        await self._mark(unheard)
+        except StoreUnavailable:  # no fault of the stream
+            raise
+        except Exception as error:
+            progress.park([record for record in records if record.sequence > handled], error)
 
-    async def _mark(self, marks: list[InboxMark]) -> None:
-        if marks:
+    def _must_follow(self, record: Record, last: int) -> None:
+        if record.sequence > last + 1 and not self._own:
+            raise DeliveryGap(InboxMark(record.source, record.stream, record.sequence), last)
+
+    async def _hear(self, record: Record) -> None:
+        try:
+            await self._files.hear(record)
+            self._heard.inc()
+        except DuplicateDelivery:
+            return  # another process of this service was quicker
+
+    async def _mark(self, records: list[Record], *checkpoint: Checkpoint) -> None:
+        """Note as handled what nobody here listens to, but for what another process noted meanwhile."""
+        marks = [InboxMark(record.source, record.stream, record.sequence) for record in records]
+        while marks or checkpoint:
             try:
-                await self._appender.submit(Commit(inbox=tuple(marks)))
-            except DuplicateDelivery:
+                await self._appender.submit(Commit(inbox=tuple(marks), checkpoint=checkpoint))
                 return
+            except DuplicateDelivery as duplicate:
+                stream, last = duplicate.mark.stream, duplicate.last
+                marks = [mark for mark in marks if mark.stream != stream or mark.sequence > last]

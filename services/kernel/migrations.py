@@ -4,22 +4,25 @@ A service keeps its revisions in `services/<name>/migrations/versions`; the firs
 `create_log_tables`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 import sqlalchemy as sa
 from alembic import command, context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import create_async_engine
 
-_SYNC_DRIVERS = {"sqlite+aiosqlite": "sqlite"}
-"""Migrations run synchronously, so each asynchronous driver has a synchronous one of the same database."""
+T = TypeVar("T")
 
-# Names are compared and ordered by their code points, as Python does; SQLite does so anyway.
-_text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text of every column: compared and ordered by its code points, as Python does; SQLite does so anyway."""
+
 # Only a plain INTEGER is SQLite's row number; it holds 64 bits all the same.
 _integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -29,27 +32,16 @@ def migrate(database_url: str, script_location: str | Path) -> None:
 
     Blocks: call it in a thread where an event loop runs.
     """
-    scripts = ScriptDirectory.from_config(_config(script_location))
-    with _connection(database_url) as connection:
-        if _is_current(connection, scripts):
-            return
-        connection.rollback()
-        _begin_alone(connection)
-        # Looked at again under the lock: another process may have migrated while this one waited for it.
-        if not _is_current(connection, scripts):
-            config = _config(script_location)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "heads")
-        connection.commit()
+    _on_connection(database_url, partial(_upgrade, script_location))
 
 
 def pending(database_url: str, script_location: str | Path) -> bool:
-    """Whether a database lacks revisions (or does not exist). Blocks, as `migrate` does; changes nothing."""
+    """Whether a database lacks revisions (or is a missing file). Blocks, as `migrate` does; changes nothing."""
     url = sa.make_url(database_url)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         return True
-    with _connection(database_url) as connection:
-        return not _is_current(connection, ScriptDirectory.from_config(_config(script_location)))
+    scripts = ScriptDirectory.from_config(_config(script_location))
+    return _on_connection(database_url, lambda connection: not _is_current(connection, scripts))
 
 
 def run_revisions() -> None:
@@ -63,20 +55,20 @@ def create_log_tables(op: ModuleType) -> None:
     op.create_table(
         "events",
         sa.Column("position", _integer, primary_key=True, autoincrement=False),
-        sa.Column("stream", _text, nullable=False),
+        sa.Column("stream", text, nullable=False),
         sa.Column("version", _integer, nullable=False),
         sa.Column("sequence", _integer, nullable=False),
-        sa.Column("id", _text, nullable=False),
-        sa.Column("type", _text, nullable=False),
+        sa.Column("id", text, nullable=False),
+        sa.Column("type", text, nullable=False),
         sa.Column("schema", _integer, nullable=False),
-        sa.Column("source", _text, nullable=False),
-        sa.Column("subject", _text, nullable=False),
-        sa.Column("time", _text, nullable=False),
-        sa.Column("actor", _text, nullable=False),
-        sa.Column("correlation_id", _text, nullable=False),
-        sa.Column("causation_id", _text, nullable=False),
-        sa.Column("policy", _text, nullable=False),
-        sa.Column("traceparent", _text, nullable=False),
+        sa.Column("source", text, nullable=False),
+        sa.Column("subject", text, nullable=False),
+        sa.Column("time", text, nullable=False),
+        sa.Column("actor", text, nullable=False),
+        sa.Column("correlation_id", text, nullable=False),
+        sa.Column("causation_id", text, nullable=False),
+        sa.Column("policy", text, nullable=False),
+        sa.Column("traceparent", text, nullable=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
         sa.UniqueConstraint("stream", "version"),
@@ -87,7 +79,7 @@ def create_log_tables(op: ModuleType) -> None:
     op.create_index("events_by_source", "events", ["source", "position"])
     op.create_table(
         "streams",
-        sa.Column("stream", _text, primary_key=True),
+        sa.Column("stream", text, primary_key=True),
         sa.Column("version", _integer, nullable=False),
         sa.Column("sequence", _integer, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
@@ -95,26 +87,26 @@ def create_log_tables(op: ModuleType) -> None:
     )
     op.create_table(
         "inbox",
-        sa.Column("source", _text, primary_key=True),
-        sa.Column("stream", _text, primary_key=True),
+        sa.Column("source", text, primary_key=True),
+        sa.Column("stream", text, primary_key=True),
         sa.Column("sequence", _integer, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "checkpoints",
-        sa.Column("consumer", _text, primary_key=True),
-        sa.Column("source", _text, primary_key=True),
+        sa.Column("consumer", text, primary_key=True),
+        sa.Column("source", text, primary_key=True),
         sa.Column("position", _integer, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "answers",
-        sa.Column("key", _text, primary_key=True),
+        sa.Column("key", text, primary_key=True),
         sa.Column("request_hash", sa.LargeBinary, nullable=False),
         sa.Column("status", _integer, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.Column("etag", _text, nullable=False),
-        sa.Column("created_at", _text, nullable=False),
+        sa.Column("etag", text, nullable=False),
+        sa.Column("created_at", text, nullable=False),
     )
 
 
@@ -125,16 +117,41 @@ def _config(script_location: str | Path) -> Config:
     return config
 
 
-@contextmanager
-def _connection(database_url: str) -> Iterator[sa.Connection]:
+def _upgrade(script_location: str | Path, connection: sa.Connection) -> None:
+    scripts = ScriptDirectory.from_config(_config(script_location))
+    if _is_current(connection, scripts):
+        return
+    connection.rollback()
+    _begin_alone(connection)
+    # Looked at again under the lock: another process may have migrated while this one waited for it.
+    if not _is_current(connection, scripts):
+        config = _config(script_location)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "heads")
+    connection.commit()
+
+
+def _on_connection(database_url: str, work: Callable[[sa.Connection], T]) -> T:
+    """Alembic is synchronous: SQLite has a driver for that, PostgreSQL's is awaited in an event loop of its own."""
     url = sa.make_url(database_url)
-    url = url.set(drivername=_SYNC_DRIVERS.get(url.drivername, url.drivername))
+    if url.get_backend_name() != "sqlite":
+        return asyncio.run(_on_asyncpg(url.set(drivername="postgresql+asyncpg"), work))
     # The driver's own transactions leave table changes out: a crash would leave half a migration. See
     # _begin_alone.
-    arguments = {"isolation_level": None, "timeout": 30} if url.get_backend_name() == "sqlite" else {}
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=arguments)
+    arguments = {"isolation_level": None, "timeout": 30}
+    engine = sa.create_engine(url.set(drivername="sqlite"), poolclass=sa.NullPool, connect_args=arguments)
     with engine.connect() as connection:
-        yield connection
+        return work(connection)
+
+
+async def _on_asyncpg(url: sa.URL, work: Callable[[sa.Connection], T]) -> T:
+    engine = create_async_engine(url, poolclass=sa.NullPool)
+    async with engine.connect() as connection:
+        return await connection.run_sync(work)
+
+
+_ONE_MIGRATES = 0x6D69_6772_6174_6531
+"""Key of PostgreSQL's advisory lock that whoever migrates holds."""
 
 
 def _begin_alone(connection: sa.Connection) -> None:
@@ -142,6 +159,8 @@ def _begin_alone(connection: sa.Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ONE_MIGRATES})")
 
 
 def _is_current(connection: sa.Connection, scripts: ScriptDirectory) -> bool:

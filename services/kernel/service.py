@@ -6,17 +6,21 @@ from pathlib import Path
 from typing import Any, Generic
 
 import msgspec
+import structlog
 
 from contracts.registry import decode
 from services.kernel.appender import Appender
 from services.kernel.clock import Clock
 from services.kernel.decider import Domain, F
+from services.kernel.event_store import StoreUnavailable
 from services.kernel.files import Files
 from services.kernel.hearing import Hearing
-from services.kernel.log_reader import FollowedLog, LogReader
+from services.kernel.log_reader import FollowedLog, Handler, LogReader
 from services.kernel.migrations import migrate, pending
 from services.kernel.sqlite_store import SqliteStore
 from services.kernel.views import Projector, Views
+
+log = structlog.get_logger(__name__)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -29,12 +33,17 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Lag(msgspec.Struct, frozen=True):
-    """How far a consumer is behind the log that it follows, in positions; `stuck` says what it stumbles over."""
+    """How far a consumer is behind the log that it follows, in positions.
+
+    `stuck` says what it stumbles over; `away` says that the log cannot be read, for instance of a service that was
+    never started, and `behind` is then counted to where it was last seen to end.
+    """
 
     service: str
     consumer: str
     behind: int
     stuck: str = ""
+    away: str = ""
 
 
 class Service(Generic[F]):
@@ -51,6 +60,7 @@ class Service(Generic[F]):
         self.projector = Projector(part.views, self.files, self.appender)
         self.readers: list[LogReader] = []
         self._timers: list[asyncio.Task[None]] = []
+        self._rewinding = asyncio.Lock()
 
     async def open(self) -> None:
         """Bring the database up to date."""
@@ -58,65 +68,80 @@ class Service(Generic[F]):
 
     async def follow(self, logs: Mapping[str, FollowedLog]) -> None:
         """Start the read tables, and the consumers of the logs that this service hears."""
-        await self._read("views", self.name, self.store, self.projector, None)
+        await self._read("views", self.name, self.store, self.projector, learned_too=True)
         for source in self.part.hears_from:
-            name = f"{self.name}-hears-{source}"
-            hearing = Hearing(name, source, self.files, self.store, self.appender)
-            await self._read(name, source, logs[source], hearing, source)
+            hearing = Hearing(source, self.files, self.store, self.appender)
+            await self._read(f"{self.name}-hears-{source}", source, logs[source], hearing)
+
+    async def add_reader(self, name: str, handle: Handler) -> None:
+        """Let something else follow this service's own log; it notes its checkpoint itself."""
+        await self._read(name, self.name, self.store, handle)
 
     async def _read(
-        self, name: str, source: str, log: FollowedLog, handle: Callable[[Any], Awaitable[None]], only: str | None
+        self, name: str, source: str, log: FollowedLog, handle: Handler, *, learned_too: bool = False
     ) -> None:
-        reader = LogReader(name, log, handle, source=only)
-        self.readers.append(reader)
-        reader.start(await self.store.checkpoint(name, source))
-
-    async def add_reader(self, name: str, handle: Callable[[Any], Awaitable[None]]) -> None:
-        """Let something else follow this service's own log; it notes its checkpoint itself."""
-        await self._read(name, self.name, self.store, handle, self.name)
+        position = await self.store.checkpoint(name, source)
+        self.readers.append(LogReader(name, source, log, handle, learned_too=learned_too))
+        self.readers[-1].start(position)
 
     def every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         """Do something again and again, `seconds` apart."""
         self._timers.append(asyncio.create_task(_repeat(seconds, action), name=f"timer:{self.name}"))
 
-    async def close(self) -> None:
-        """Stop consumers first, then write what was handed over, then let go of the database."""
+    async def rest(self) -> None:
+        """Stop timers and consumers; commands are still taken."""
         for timer in self._timers:
             timer.cancel()
         if self._timers:
             await asyncio.wait(self._timers)
         await asyncio.gather(*(reader.stop() for reader in self.readers))
+
+    async def close(self) -> None:
+        """Stop consumers first, then write what was handed over, then let go of the database."""
+        await self.rest()
         await self.appender.close()
         await self.store.close()
 
     async def ready(self) -> list[str]:
         """What keeps this service from being ready."""
         problems = [f"{reader.name}: {reader.stuck}" for reader in self.readers if reader.stuck]
-        if await asyncio.to_thread(pending, self._url, self.part.migrations):
-            problems.append("migrations pending")
+        try:
+            if await asyncio.to_thread(pending, self._url, self.part.migrations):
+                problems.append("migrations pending")
+        except Exception as error:  # whatever it is, it is what keeps this service from being ready
+            problems.append(f"database: {error}")
         return problems
 
     async def lags(self) -> list[Lag]:
         """How far each consumer is behind."""
-        return [Lag(self.name, reader.name, await reader.lag(), reader.stuck) for reader in self.readers]
+        return [Lag(self.name, reader.name, await reader.lag(), reader.stuck, reader.away) for reader in self.readers]
 
     async def views_caught_up(self) -> None:
-        """Wait until the read tables show everything that is committed by now."""
+        """Wait until the read tables show everything that is committed by now; raises `StoreUnavailable`."""
+        if not self.readers:
+            return  # nobody is at work here, so nothing will change
         head = await self.store.head_position()
-        await self.readers[0].reached(head)
+        try:
+            await self.readers[0].reached(head)
+        except TimeoutError:
+            raise StoreUnavailable("the read tables are behind") from None
 
     async def rebuild(self) -> None:
         """Fold every file from the log again and write the read tables anew."""
         views = self.readers[0]
-        await views.stop()
-        self.files.forget()
-        await self.projector.clear()
-        views.start(0)
+        async with self._rewinding:
+            await views.stop()
+            try:
+                await self.files.forget()
+                await self.projector.clear()
+            finally:
+                views.start(0)
 
     async def redeliver(self) -> None:
         """Let every consumer read its log from the start once more: nothing may happen twice."""
-        for reader in self.readers[1:]:
-            await reader.rewind()
+        async with self._rewinding:
+            for reader in self.readers[1:]:
+                await reader.rewind()
 
 
 def database_url(data_dir: Path, service: str) -> str:
@@ -125,6 +150,13 @@ def database_url(data_dir: Path, service: str) -> str:
 
 
 async def _repeat(seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+    failing = ""
     while True:
         await asyncio.sleep(seconds)
-        await action()
+        try:
+            await action()
+            failing = ""
+        except Exception as error:  # what is due stays due: the next round does it
+            if failing != repr(error):  # told once, not in every round
+                failing = repr(error)
+                log.exception("timer_failed")

@@ -1,18 +1,38 @@
 """Configuration from the environment: `AFTERSALES_…` names, `…_FILE` for secrets, nothing unknown."""
 
+import base64
+import binascii
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "AFTERSALES_"
+#: A shorter secret could be guessed.
+TOKEN_SECRET_CHARACTERS = 32
+
+#: What a value must be, by the kind of mistake that pydantic finds; `{…}` is filled from the mistake.
+_RULES = {
+    "int_parsing": "须为整数 / must be a whole number",
+    "int_type": "须为整数 / must be a whole number",
+    "int_from_float": "须为整数 / must be a whole number",
+    "float_parsing": "须为数 / must be a number",
+    "float_type": "须为数 / must be a number",
+    "finite_number": "须为有限的数 / must be a finite number",
+    "greater_than_equal": "不能小于 {ge} / must be at least {ge}",
+    "greater_than": "须大于 {gt} / must be above {gt}",
+    "less_than_equal": "不能大于 {le} / must be at most {le}",
+    "literal_error": "只能是 {expected} / must be one of these",
+    "value_error": "{error}",
+}
 
 
 class SettingsInvalid(Exception):
-    """The environment cannot be worked with; `mistakes` names each variable and what is wrong with it."""
+    """The environment cannot be worked with; `mistakes` names each variable and what is wrong with it (zh / en)."""
 
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("; ".join(mistakes))
@@ -22,11 +42,14 @@ class SettingsInvalid(Exception):
 class Settings(BaseSettings):
     """What can be set. Every field is an environment variable with the prefix `AFTERSALES_`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
     data_dir: Path = Field(Path("var"), description="Where the embedded store keeps databases, photos and secrets")
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    drain_seconds: float = Field(0.5, ge=0, le=60, description="How long it is not ready before it stops listening")
     media_url: str = Field("", description="Where photos are kept: a folder or s3://…; empty: in the data folder")
     policy_file: Path | None = Field(None, description="The shop's changes to the policy (YAML)")
     token_secret: SecretStr = Field(
@@ -36,40 +59,113 @@ class Settings(BaseSettings):
     gateway_url: str = Field("", description="Base URL of the provider")
     gateway_secret: SecretStr = Field(SecretStr(""), description="Secret shared with the provider")
     gateway_timeout_seconds: float = Field(10.0, gt=0, le=120, description="How long to wait for the provider")
-    ask_every_seconds: float = Field(15.0, gt=0, description="How often open payouts are asked about")
+    ask_every_seconds: float = Field(15.0, gt=0, le=86_400, description="How often open payouts are asked about")
     clock: Literal["system", "manual"] = Field("system", description="manual: the time is set by hand (scenarios)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["auto", "json", "pretty"] = Field("auto", description="auto: pretty on a terminal, else JSON")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`load_settings` alone reads the environment that it is given."""
+        return (init_settings,)
+
+    @field_validator("token_secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < TOKEN_SECRET_CHARACTERS:
+            raise ValueError(
+                f"须有 {TOKEN_SECRET_CHARACTERS} 个字符以上 / must have {TOKEN_SECRET_CHARACTERS} characters or more"
+            )
+        return secret
+
+    @field_validator("gateway_url")
+    @classmethod
+    def _provider_named(cls, url: str, info: ValidationInfo) -> str:
+        if info.data.get("gateway") == "sandbox" and not url.startswith(("http://", "https://")):
+            raise ValueError("支付网关为 sandbox 时须填 http(s) 地址 / the gateway sandbox needs its http(s) address")
+        return url
+
+    @field_validator("gateway_secret")
+    @classmethod
+    def _provider_secret(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("gateway") == "sandbox" and not _is_base64(secret.get_secret_value().removeprefix("whsec_")):
+            raise ValueError(
+                "支付网关为 sandbox 时须填与它共享的密钥(whsec_… 的 base64)"
+                " / the gateway sandbox needs the secret shared with it (base64, whsec_…)"
+            )
+        return secret
+
 
 def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
     """The settings in force; values given here come before the environment. Raises `SettingsInvalid`."""
-    environ = os.environ if environ is None else environ
-    values = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
-    known = {name.upper() for name in Settings.model_fields}
     mistakes: list[str] = []
     read: dict[str, object] = {}
-    for name, value in values.items():
-        base = name.removesuffix("_FILE")
-        if name in known:
-            read[name.lower()] = value
-        elif name != base and base in known:
-            read[base.lower()] = _from_file(PREFIX + name, value, mistakes)
+    for name, value in _ours(environ).items():
+        field, from_file = field_of(name)
+        if field is None:
+            mistakes.append(_unknown(name))
+        elif field in read:
+            mistakes.append(f"{name}: 与 {PREFIX}{field.upper()} 只能设一个 / set only one of the two")
         else:
-            mistakes.append(f"{PREFIX}{name}: 没有这个设置 / no such setting; run `aftersales config check`")
+            read[field] = _from_file(name, value, mistakes) if from_file else value
     if mistakes:
         raise SettingsInvalid(mistakes)
     try:
         return Settings.model_validate({**read, **given})
     except ValidationError as error:
-        raise SettingsInvalid(
-            [f"{PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors(include_input=False)]
-        ) from None
+        raise SettingsInvalid([_said(one) for one in error.errors(include_input=False)]) from None
+
+
+def sources(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment variable that each setting comes from, by field; the others have their defaults."""
+    named = {name: field_of(name)[0] for name in _ours(environ)}
+    return {field: name for name, field in named.items() if field is not None}
+
+
+def field_of(name: str) -> tuple[str | None, bool]:
+    """The field that an environment variable sets, None for no such one, and whether it names a file to read."""
+    field = name.removeprefix(PREFIX)
+    known = {field.upper() for field in Settings.model_fields}
+    if field in known:
+        return field.lower(), False
+    base = field.removesuffix("_FILE")
+    return (base.lower(), True) if base != field and base in known else (None, False)
+
+
+def _ours(environ: Mapping[str, str] | None) -> dict[str, str]:
+    environ = os.environ if environ is None else environ
+    return {name: value for name, value in sorted(environ.items()) if name.startswith(PREFIX)}
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name, [PREFIX + field.upper() for field in Settings.model_fields], n=1)
+    zh, en = (f",是否想写 {near[0]}?", f", did you mean {near[0]}?") if near else ("", "")
+    return f"{name}: 没有这个设置{zh} / no such setting{en}"
+
+
+def _said(error: Any) -> str:
+    rule = _RULES.get(error["type"], "{msg}")
+    return f"{PREFIX}{str(error['loc'][0]).upper()}: " + rule.format_map({**error.get("ctx", {}), "msg": error["msg"]})
 
 
 def _from_file(name: str, path: str, mistakes: list[str]) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        mistakes.append(f"{name}: {error.strerror}: {path}")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        mistakes.append(f"{name}: 无法读取文件 {path} / cannot read the file: {reason}")
         return ""
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
+    except (binascii.Error, ValueError):
+        return False

@@ -12,7 +12,6 @@ import sqlite3
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
 from functools import lru_cache, partial
 from itertools import chain, groupby
 from operator import attrgetter
@@ -24,22 +23,20 @@ from sqlalchemy import URL, PoolProxiedConnection, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from services.kernel.event_store import (
-    PAGE_RECORDS,
     Commit,
     CommitFailed,
     CommitResult,
     CommitSignal,
-    CorruptRecord,
     Decode,
     EventStore,
     Head,
-    IdempotentAnswer,
     Reads,
     StoreError,
     StoreUnavailable,
 )
 from services.kernel.ledger import EVENT_COLUMNS, Ledger, Row, touched_inbox, touched_keys, touched_streams
-from services.kernel.log import Record, rfc3339
+from services.kernel.log import Record
+from services.kernel.sql_reads import ANSWERS, SqlReads, answer, answer_row, records
 
 T = TypeVar("T")
 
@@ -57,8 +54,6 @@ PRAGMA query_only = ON;
 PRAGMA busy_timeout = {busy_timeout_ms};
 """
 
-_EVENTS = f"SELECT {', '.join(EVENT_COLUMNS)} FROM events"
-_ANSWERS = "SELECT key, request_hash, status, body, created_at, etag FROM answers"
 _ADD_EVENTS = f"""INSERT INTO events ({", ".join(EVENT_COLUMNS)})
 VALUES ({", ".join("?" * len(EVENT_COLUMNS))})"""
 _MOVE_HEADS = """INSERT INTO streams (stream, version, sequence, hash) VALUES (?, ?, ?, ?)
@@ -80,13 +75,10 @@ _UNAVAILABLE = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
-_NO_LIMIT = 2**63 - 1
 
 
-class _SqliteReads(Reads):
+class _SqliteReads(SqlReads):
     """All reads, on whatever connection `_run` finds for them."""
-
-    _decode: Decode
 
     @abstractmethod
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
@@ -94,69 +86,9 @@ class _SqliteReads(Reads):
     async def _rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         return await self._run(lambda database: database.execute(sql, params).fetchall())
 
-    async def _records(self, sql: str, params: Sequence[Any], decode: bool) -> list[Record]:
+    async def _records(self, sql: str, params: Sequence[Any], decode: Decode | None) -> list[Record]:
         # Built in the driver's thread: a long page must not hold up the event loop.
-        return await self._run(
-            lambda database: _records(database.execute(sql, params), self._decode if decode else None)
-        )
-
-    async def read_stream(
-        self,
-        stream: str,
-        after_version: int = 0,
-        upto: int | None = None,
-        limit: int | None = None,
-        decode: bool = True,
-    ) -> list[Record]:
-        return await self._records(
-            f"{_EVENTS} WHERE stream = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?",
-            (
-                stream,
-                after_version,
-                _NO_LIMIT if upto is None else upto,
-                _NO_LIMIT if limit is None else limit,
-            ),
-            decode,
-        )
-
-    async def read_log(
-        self, after_position: int, limit: int, source: str | None = None, decode: bool = True
-    ) -> list[Record]:
-        if source is None:
-            return await self._records(
-                f"{_EVENTS} WHERE position > ? ORDER BY position LIMIT ?", (after_position, limit), decode
-            )
-        return await self._records(
-            f"{_EVENTS} WHERE source = ? AND position > ? ORDER BY position LIMIT ?",
-            (source, after_position, limit),
-            decode,
-        )
-
-    async def read_by_stream(self, after: tuple[str, int], limit: int) -> list[Record]:
-        return await self._records(
-            f"{_EVENTS} WHERE (stream, version) > (?, ?) ORDER BY stream, version LIMIT ?",
-            (*after, limit),
-            False,
-        )
-
-    async def streams(self, after: str = "", limit: int = PAGE_RECORDS) -> list[Head]:
-        rows = await self._rows(
-            "SELECT stream, version, sequence, hash FROM streams WHERE stream > ? ORDER BY stream LIMIT ?",
-            (after, limit),
-        )
-        return [Head(*row) for row in rows]
-
-    async def head(self, stream: str) -> Head | None:
-        rows = await self._rows("SELECT stream, version, sequence, hash FROM streams WHERE stream = ?", (stream,))
-        return Head(*rows[0]) if rows else None
-
-    async def head_position(self) -> int:
-        [(position,)] = await self._rows("SELECT coalesce(max(position), 0) FROM events")
-        return int(position)
-
-    async def answer(self, key: str) -> IdempotentAnswer | None:
-        rows = await self._rows(f"{_ANSWERS} WHERE key = ?", (key,))
-        return _answer(rows[0]) if rows else None
+        return await self._run(lambda database: records(database.execute(sql, params).fetchall(), decode))
 
     async def inbox(self, source: str, streams: Iterable[str]) -> dict[str, int]:
         return dict(
@@ -165,12 +97,6 @@ class _SqliteReads(Reads):
                 (source, _json(list(streams))),
             )
         )
-
-    async def checkpoint(self, consumer: str, source: str) -> int:
-        rows = await self._rows(
-            "SELECT position FROM checkpoints WHERE consumer = ? AND source = ?", (consumer, source)
-        )
-        return int(rows[0][0]) if rows else 0
 
     async def query(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         def select(database: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -234,7 +160,10 @@ class SqliteStore(_SqliteReads, EventStore):
     def _announce(self, transaction: asyncio.Future[list[CommitResult | Exception]]) -> None:
         if transaction.exception() is None:
             results = [outcome for outcome in transaction.result() if isinstance(outcome, CommitResult)]
-            self.committed.announce(max((result.position for result in results), default=0))
+            self.committed.announce(
+                max((result.position for result in results), default=0),
+                chain.from_iterable(result.records for result in results),
+            )
 
     async def _open_writer(self) -> PoolProxiedConnection:
         if self._closed:
@@ -404,13 +333,13 @@ def _ledger(batch: Sequence[Commit], database: sqlite3.Connection) -> Ledger:
     return Ledger(
         position,
         {row[0]: Head(*row) for row in _named(database, _HEADS_OF, heads)},
-        {row[0]: _answer(row) for row in _named(database, _ANSWERS_OF, answers)},
+        {row[0]: answer(row) for row in _named(database, _ANSWERS_OF, answers)},
         {(source, stream): sequence for source, stream, sequence in _named(database, _INBOX_OF, inbox)},
     )
 
 
 _HEADS_OF = "SELECT stream, version, sequence, hash FROM streams WHERE stream IN (SELECT value FROM json_each(?))"
-_ANSWERS_OF = f"{_ANSWERS} WHERE key IN (SELECT value FROM json_each(?))"
+_ANSWERS_OF = f"{ANSWERS} WHERE key IN (SELECT value FROM json_each(?))"
 _INBOX_OF = """SELECT source, stream, sequence FROM inbox
 WHERE (source, stream) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
 
@@ -428,7 +357,7 @@ def _save(ledger: Ledger, database: sqlite3.Connection) -> None:
     )
     _run_rows(database, _MOVE_INBOX, [(*place, sequence) for place, sequence in ledger.moved_inbox.items()])
     _run_rows(database, _MOVE_CHECKPOINTS, [(*place, position) for place, position in ledger.checkpoints.items()])
-    _run_rows(database, _ADD_ANSWERS, [_answer_row(answer) for answer in ledger.new_answers])
+    _run_rows(database, _ADD_ANSWERS, [answer_row(answer) for answer in ledger.new_answers])
     for sql, statements in groupby(ledger.statements, attrgetter("sql")):
         _run_rows(database, sql, [row for statement in statements for row in statement.rows])
 
@@ -473,79 +402,6 @@ def _width_of_values(sql: str) -> int:
 @lru_cache(maxsize=4096)
 def _with_rows(sql: str, count: int) -> str:
     return _ROW_OF_VALUES.sub(lambda row: f"VALUES {', '.join([row[1]] * count)}", sql)
-
-
-def _records(rows: Iterable[Row], decode: Decode | None) -> list[Record]:
-    records = []
-    at = datetime.fromisoformat
-    event = None
-    stream, version = "", 0
-    try:
-        # Spelled out and positional: this is what reading a long history costs.
-        for (
-            stream,
-            version,
-            sequence,
-            id,
-            type,
-            schema,
-            source,
-            subject,
-            time,
-            actor,
-            correlation_id,
-            causation_id,
-            policy,
-            traceparent,
-            data,
-            hash,
-            position,
-        ) in rows:
-            if decode:
-                event = decode(type, schema, data)
-            records.append(
-                Record(
-                    stream,
-                    version,
-                    sequence,
-                    id,
-                    type,
-                    schema,
-                    source,
-                    subject,
-                    at(time),
-                    actor,
-                    correlation_id,
-                    causation_id,
-                    policy,
-                    traceparent,
-                    event,
-                    data,
-                    hash,
-                    position,
-                )
-            )
-    except sqlite3.Error:
-        raise
-    except Exception as error:
-        raise CorruptRecord(stream, version, str(error)) from error
-    return records
-
-
-def _answer(row: Row) -> IdempotentAnswer:
-    key, request_hash, status, body, created_at, etag = row
-    return IdempotentAnswer(key, request_hash, status, body, datetime.fromisoformat(created_at), etag)
-
-
-def _answer_row(answer: IdempotentAnswer) -> Row:
-    return (
-        answer.key,
-        answer.request_hash,
-        answer.status,
-        answer.body,
-        rfc3339(answer.created_at),
-        answer.etag,
-    )
 
 
 def _json(value: Any) -> str:

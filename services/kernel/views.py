@@ -1,15 +1,17 @@
 """Read tables: each row is a pure function of a file, written behind the log and rebuilt from it at will."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 from services.kernel.appender import Appender
 from services.kernel.decider import F
-from services.kernel.event_store import Checkpoint, Commit, Statement
+from services.kernel.event_store import Checkpoint, Commit, CommitFailed, Statement, StoreUnavailable
 from services.kernel.files import Files
 from services.kernel.log import Record
+from services.kernel.progress import Progress
 
 Row = Mapping[str, Any]
 Seen = TypeVar("Seen", contravariant=True)
@@ -51,23 +53,57 @@ class Projector(Generic[F]):
         self._appender = appender
         self._sql = {table: upsert(table, columns, views.keys[table]) for table, columns in views.tables.items()}
 
-    async def __call__(self, records: list[Record]) -> None:
-        """Write the rows of everything that these records are about, and how far they reach."""
-        touched: dict[str, set[str]] = defaultdict(set)
+    async def __call__(self, records: list[Record], progress: Progress) -> None:
+        """Write the rows of everything that these records are about, and how far they reach.
+
+        A file may be ahead of the records: its rows are then those of later ones, which write them once more.
+        """
+        streams: dict[str, list[Record]] = defaultdict(list)
         for record in records:
-            touched[record.stream].add(record.subject)
-        rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-        for stream, subjects in touched.items():
-            async with self._files.reading(stream) as (file, _):
-                for table, found in self._views.rows(file, subjects).items():
-                    columns = self._views.tables[table]
-                    rows[table] += [tuple(row[column] for column in columns) for row in found]
-        statements = tuple(Statement(self._sql[table], found) for table, found in rows.items() if found)
-        checkpoint = Checkpoint(self.name, self._files.domain.source, records[-1].position)
-        await self._appender.submit(Commit(statements=statements, checkpoint=(checkpoint,)))
+            streams[record.stream].append(record)
+        statements: dict[str, tuple[Statement, ...]] = {}
+        for stream, changes in streams.items():
+            try:
+                statements[stream] = await self._statements(stream, changes)
+            except StoreUnavailable:  # no fault of the stream
+                raise
+            except Exception as error:
+                progress.park(changes, error)
+        try:
+            await self._write(chain.from_iterable(statements.values()), progress.checkpoint(records[-1].position))
+        except CommitFailed:
+            await self._write_apart(streams, statements, progress)
+            await self._write((), progress.checkpoint(records[-1].position))
 
     async def clear(self) -> None:
         """Empty the read tables, to be written again from the first record on."""
-        statements = tuple(Statement(f"DELETE FROM {table} WHERE ? = 1", [(1,)]) for table in self._views.tables)
-        checkpoint = Checkpoint(self.name, self._files.domain.source, 0)
-        await self._appender.submit(Commit(statements=statements, checkpoint=(checkpoint,)))
+        statements = (Statement(f"DELETE FROM {table} WHERE ? = 1", [(1,)]) for table in self._views.tables)
+        await self._write(statements, Checkpoint(self.name, self._files.domain.source, 0))
+
+    async def _statements(self, stream: str, changes: list[Record]) -> tuple[Statement, ...]:
+        async with self._files.reading(stream, at_least=changes[-1].version) as (file, _):
+            found = self._views.rows(file, {record.subject for record in changes})
+            return tuple(
+                Statement(self._sql[table], self._values(table, rows)) for table, rows in found.items() if rows
+            )
+
+    def _values(self, table: str, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+        return [tuple(row[column] for column in self._views.tables[table]) for row in rows]
+
+    async def _write(self, statements: Iterable[Statement], *checkpoint: Checkpoint) -> None:
+        by_sql: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        for statement in statements:
+            by_sql[statement.sql] += statement.rows
+        together = tuple(Statement(sql, rows) for sql, rows in by_sql.items())
+        if together or checkpoint:
+            await self._appender.submit(Commit(statements=together, checkpoint=checkpoint))
+
+    async def _write_apart(
+        self, streams: Mapping[str, list[Record]], statements: Mapping[str, Iterable[Statement]], progress: Progress
+    ) -> None:
+        """Write each stream's rows alone, to find the ones that the database refuses."""
+        for stream, own in statements.items():
+            try:
+                await self._write(own)
+            except CommitFailed as error:
+                progress.park(streams[stream], error)

@@ -1,30 +1,91 @@
 """The HTTP routes of the liability service."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
+from contracts.events.liability import Share
 from contracts.policy import Policy
 from services.kernel.http import lists
-from services.kernel.http.commands import CommandDesk
-from services.kernel.naming import order_of
+from services.kernel.http.commands import CommandAnswer, CommandDesk, stream_of_case
+from services.kernel.http.lists import Filter
+from services.kernel.http.openapi import Operation, command, describe
 from services.kernel.refusal import Refusal
 from services.kernel.service import Service
-from services.liability.domain.file import LiabilityFile
+from services.liability.domain.file import CaseLoss, LiabilityFile
+
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "assign_liability": {
+        "shares": [{"party": "warehouse", "share_bp": 6000}, {"party": "courier/YTO", "share_bp": 4000}],
+        "reason": "仓库与快递各有责任",
+    },
+    "record_recovery": {"party": "courier/YTO", "amount_fen": 3000, "payment_ref": "CLAIM-1"},
+}
+
+
+class ChargeRow(msgspec.Struct, frozen=True):
+    """What a party bears of a case's loss, and what was collected from it."""
+
+    case_id: str
+    party: str
+    order_id: str
+    charged_fen: int
+    recovered_fen: int
+
+
+class LossRow(msgspec.Struct, frozen=True):
+    """The net loss of a case, and what of it no party was charged."""
+
+    case_id: str
+    order_id: str
+    net_fen: int
+    suspense_fen: int
+
+
+class PartyCharge(msgspec.Struct, frozen=True):
+    """What a party bears, and what was collected from it."""
+
+    party: str
+    charged_fen: int
+    recovered_fen: int
+
+
+class LossEntry(msgspec.Struct, frozen=True):
+    """A term of the net loss; `cause_id` is the event that it comes from."""
+
+    entry: str
+    amount_fen: int
+    cause_id: str
+
+
+class CaseCharges(msgspec.Struct, frozen=True):
+    """Who bears the loss of a case, entry by entry, as of this moment: Σ charges + suspense = net."""
+
+    case_id: str
+    net_fen: int
+    suspense_fen: int
+    shares: Sequence[Share]
+    charges: Sequence[PartyCharge]
+    entries: Sequence[LossEntry]
+
 
 CHARGES = lists.Listing(
     table="charge_view",
+    row=ChargeRow,
     order=("case_id", "party"),
     filters={
-        "party": "(party || '/') LIKE ? || '/%'",
-        "case_id": "case_id = ?",
-        "order_id": "order_id = ?",
+        "party": Filter("(party || '/') LIKE ? || '/%' ESCAPE '!'", pattern=True),
+        "case_id": Filter("case_id = ?"),
+        "order_id": Filter("order_id = ?"),
     },
 )
 LOSSES = lists.Listing(
     table="loss_view",
+    row=LossRow,
     order=("case_id",),
-    filters={"case_id": "case_id = ?", "order_id": "order_id = ?"},
+    filters={"case_id": Filter("case_id = ?"), "order_id": Filter("order_id = ?")},
 )
 
 
@@ -33,46 +94,52 @@ class LiabilityHttp:
 
     def __init__(self, service: Service[LiabilityFile], policy: Policy) -> None:
         self._service = service
+        self._policy = policy
         self._desk = CommandDesk(service, policy)
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of this service."""
+        commands = self._service.part.domain.commands
         return [
-            *(web.post(f"/v1/cases/{{case_id}}/{name.replace('_', '-')}", self._command(name)) for name in self._service.part.domain.commands),
-            web.get("/v1/charges", self._list(CHARGES)),
-            web.get("/v1/losses", self._list(LOSSES)),
+            *(
+                web.post(f"/v1/cases/{{case_id}}/{name.replace('_', '-')}", self._command(name, spec))
+                for name, spec in commands.items()
+            ),
+            web.get("/v1/charges", CHARGES.handler(self._service, "What parties bear, by case", "liability")),
+            web.get("/v1/losses", LOSSES.handler(self._service, "Net losses by case", "liability")),
             web.get("/v1/cases/{case_id}/charges", self.read_charges),
         ]
 
-    def _command(self, name: str) -> Any:
-        async def take(request: web.Request) -> web.Response:
-            case_id = request.match_info["case_id"]
-            return await self._desk.take(request, order_of(case_id), case_id, name)
+    def _command(self, name: str, spec: Any) -> Any:
+        operation = command(self._policy, name, spec, CommandAnswer, "liability", EXAMPLES[name])
+        return describe(operation)(self._desk.case_command(name))
 
-        return take
-
-    def _list(self, listing: lists.Listing) -> Any:
-        async def answer(request: web.Request) -> web.Response:
-            return await lists.answer(request, self._service, listing)
-
-        return answer
-
+    @describe(
+        Operation(
+            summary="Who bears the loss of a case, as of this moment",
+            tag="liability",
+            answer=CaseCharges,
+            refusals=(404,),
+            etag=True,
+        )
+    )
     async def read_charges(self, request: web.Request) -> web.Response:
         """Who bears the loss of a case, entry by entry, as of this moment."""
         case_id = request.match_info["case_id"]
-        async with self._service.files.reading(order_of(case_id)) as (file, version):
+        async with self._service.files.reading(stream_of_case(case_id)) as (file, version):
             case = file.cases.get(case_id)
             if case is None:
                 raise Refusal("unknown_case", case_id=case_id)
-            document = {
-                "case_id": case_id,
-                "net_fen": case.net_fen,
-                "suspense_fen": case.suspense_fen,
-                "shares": case.shares,
-                "charges": [
-                    {"party": party, "charged_fen": fen, "recovered_fen": case.recovered_fen(party)}
-                    for party, fen in case.charged.items()
-                ],
-                "entries": case.entries,
-            }
-            return lists.json(document, ETag=f'"{version}"')
+            document = _charges(case)
+        return lists.json(document, ETag=f'"{version}"')
+
+
+def _charges(case: CaseLoss) -> CaseCharges:
+    return CaseCharges(
+        case_id=case.case_id,
+        net_fen=case.net_fen,
+        suspense_fen=case.suspense_fen,
+        shares=tuple(case.shares),
+        charges=[PartyCharge(party, fen, case.recovered_fen(party)) for party, fen in case.charged.items()],
+        entries=[LossEntry(one.entry, one.amount_fen, one.cause_id) for one in case.entries],
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,12 @@ from contracts.event import Event
 from contracts.events.refunds import PayoutRequested
 from services.kernel.actor import SYSTEM, Actor
 from services.kernel.decider import Context
-from services.kernel.event_store import Checkpoint, Commit
+from services.kernel.event_store import Commit, StoreUnavailable
 from services.kernel.files import Origin, new_id
 from services.kernel.log import Record
 from services.kernel.metrics import GATEWAY_CALLS
 from services.kernel.naming import order_of
+from services.kernel.progress import Progress
 from services.kernel.service import Service
 from services.kernel.views import utc
 from services.refunds.domain import RefundsDomain
@@ -27,8 +29,11 @@ NAME = "cashier"
 ORDERS_AT_ONCE = 16
 #: How long a payout may be without outcome before the gateway is asked for the truth.
 ASK_AFTER = timedelta(seconds=30)
-#: Payouts asked about in one round.
+#: Payouts read at a time to be asked about.
 ASKED_AT_ONCE = 200
+OPEN_PAYOUTS = """SELECT payout, case_id, attempt, requested_at FROM payout_view
+WHERE status IN ('requested', 'unknown') AND updated_at <= ? AND (requested_at, payout) > (?, ?)
+ORDER BY requested_at, payout LIMIT ?"""
 
 log = structlog.get_logger(__name__)
 
@@ -42,74 +47,83 @@ class Cashier:
         self._gateway = gateway
         self._busy = asyncio.Semaphore(ORDERS_AT_ONCE)
 
-    async def __call__(self, records: list[Record]) -> None:
+    async def __call__(self, records: list[Record], progress: Progress) -> None:
         """Pay what these records request, and note how far they reach."""
         orders: dict[str, list[Record]] = defaultdict(list)
         for record in records:
             if isinstance(record.event, PayoutRequested):
                 orders[record.stream].append(record)
-        async with asyncio.TaskGroup() as tasks:
-            for requests in orders.values():
-                tasks.create_task(self._pay_all(requests))
-        checkpoint = Checkpoint(NAME, self._service.name, records[-1].position)
-        await self._service.appender.submit(Commit(checkpoint=(checkpoint,)))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for requests in orders.values():
+                    tasks.create_task(self._pay_in_order(requests, progress))
+        except ExceptionGroup as faults:
+            raise faults.exceptions[0] from None
+        await self._service.appender.submit(Commit(checkpoint=(progress.checkpoint(records[-1].position),)))
 
-    async def _pay_all(self, requests: list[Record]) -> None:
+    async def _pay_in_order(self, requests: list[Record], progress: Progress) -> None:
         async with self._busy:
-            for record in requests:
-                await self._pay(record.event, record)
+            for place, record in enumerate(requests):
+                try:
+                    await self._pay(record.event, record)
+                except StoreUnavailable:  # no fault of the order
+                    raise
+                except Exception as error:
+                    progress.park(requests[place:], error)
+                    return
 
     async def _pay(self, request: PayoutRequested, record: Record) -> None:
+        origin = Origin(Actor(SYSTEM, NAME), record.correlation_id, record.id, record.traceparent)
+        await self._hand_over(record.stream, request.payout, request.attempt, ("requested",), origin)
+
+    async def _hand_over(
+        self, stream: str, payout_id: str, attempt: int, while_in: Collection[str], origin: Origin
+    ) -> None:
         """Hand over one attempt, unless its outcome is known: a crash or a second delivery must not matter."""
-        async with self._service.files.reading(record.stream) as (file, _):
-            payout = file.payouts[request.payout]
-            if payout.status != "requested" or payout.attempt != request.attempt:
+        async with self._service.files.reading(stream) as (file, _):
+            payout = file.payouts[payout_id]
+            if payout.status not in while_in or payout.attempt != attempt:
                 return
-        order = PayoutOrder(
-            request.payout,
-            request.attempt,
-            request.amount_fen,
-            request.kind,
-            record.stream,
-            request.channel_refund_id or None,
-        )
+            order = PayoutOrder(
+                payout_id, attempt, payout.amount_fen, payout.kind, stream, payout.channel_refund_id or None
+            )
         outcome = await self._gateway.pay(order)
         GATEWAY_CALLS.labels("pay", outcome.status).inc()
-        origin = Origin(Actor(SYSTEM, NAME), record.correlation_id, record.id, record.traceparent)
-        await self._note(record.stream, request.payout, request.attempt, outcome, origin)
+        await self._note(stream, payout_id, attempt, outcome, origin)
 
     async def _note(self, stream: str, payout: str, attempt: int, outcome: Outcome, origin: Origin) -> None:
+        if outcome.status == "pending":
+            return  # nothing new: it stays requested
+
         def decide(file: RefundsFile, context: Context) -> list[Event]:
             return list(self._domain.record_outcome(file, payout, attempt, outcome, context))
 
         await self._service.files.record(stream, decide, origin)
 
     async def ask_open(self, now: datetime) -> None:
-        """Ask for the truth about payouts that are without outcome for a while."""
-        rows = await self._service.store.query(
-            "SELECT payout, case_id, attempt FROM payout_view WHERE status IN ('requested', 'unknown')"
-            " AND updated_at <= ? ORDER BY requested_at LIMIT ?",
-            (utc(now - ASK_AFTER), ASKED_AT_ONCE),
-        )
-        for row in rows:
-            await self._ask(row)
+        """Ask for the truth about every payout that is without outcome for a while, the oldest first."""
+        place = ("", "")
+        while rows := await self._service.store.query(OPEN_PAYOUTS, (utc(now - ASK_AFTER), *place, ASKED_AT_ONCE)):
+            async with asyncio.TaskGroup() as tasks:
+                for row in rows:
+                    tasks.create_task(self._ask_safely(row))
+            place = (rows[-1]["requested_at"], rows[-1]["payout"])
 
-    async def _ask(self, row: dict[str, Any]) -> None:
-        stream = order_of(row["case_id"])
-        outcome = await self._gateway.ask(row["payout"], row["attempt"])
+    async def _ask_safely(self, row: dict[str, Any]) -> None:
+        """One payout that cannot be asked about holds up no other; the next round asks again."""
+        async with self._busy:
+            try:
+                await self._ask(order_of(row["case_id"]), row["payout"], row["attempt"])
+            except Exception:
+                log.exception("not_asked", payout=row["payout"])
+
+    async def _ask(self, stream: str, payout: str, attempt: int) -> None:
+        outcome = await self._gateway.ask(payout, attempt)
         GATEWAY_CALLS.labels("ask", outcome.status).inc()
-        if outcome.reason == NOT_RECEIVED:
-            outcome = await self._hand_over_again(stream, row["payout"], row["attempt"])
-        await self._note(stream, row["payout"], row["attempt"], outcome, _asking())
-
-    async def _hand_over_again(self, stream: str, payout_id: str, attempt: int) -> Outcome:
-        """The provider never saw this attempt: the same attempt once more is safe."""
-        async with self._service.files.reading(stream) as (file, _):
-            payout = file.payouts[payout_id]
-            order = PayoutOrder(
-                payout_id, attempt, payout.amount_fen, payout.kind, stream, payout.channel_refund_id or None
-            )
-        return await self._gateway.pay(order)
+        if outcome.reason == NOT_RECEIVED:  # the same attempt once more is safe, unless a person decided meanwhile
+            await self._hand_over(stream, payout, attempt, ("requested", "unknown"), _asking())
+        else:
+            await self._note(stream, payout, attempt, outcome, _asking())
 
     async def called_back(self, callback: CallbackOutcome) -> bool:
         """Note what the provider reports by itself; False for a payout that we do not know, or of another amount."""

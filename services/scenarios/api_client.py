@@ -78,9 +78,19 @@ class ApiClient:
 
     async def case(self, case_id: str) -> dict[str, Any]:
         """All that is to be known of a case. Raises LookupError when it cannot be read."""
-        answer = await self._call("GET", READER, ("cases", case_id))
+        return await self._read(("cases", case_id))
+
+    async def rows(self, name: str, value: str, by: str = "case_id") -> list[dict[str, Any]]:
+        """The rows of a list (`payouts`, `charges`, …) about a case. Raises LookupError when it cannot be read."""
+        items: list[dict[str, Any]] = (await self._read((name,), {by: value, "limit": "500"}))["items"]
+        return items
+
+    async def _read(self, path: tuple[str, ...], query: dict[str, str] | None = None) -> dict[str, Any]:
+        url = self._url(path).with_query(query)
+        async with self._session.get(url, headers=self._headers(READER)) as response:
+            answer = _answer(response.status, await response.read())
         if answer.refused:
-            raise LookupError(f"GET case {case_id}: {answer.refused} {answer.said('en')}")
+            raise LookupError(f"GET {url.path_qs}: {answer.refused} {answer.said('en')}")
         return answer.body
 
     async def _upload(self, actor: Actor, kind: str) -> Answer:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.kernel.logging import set_up
 from services.scenarios.format import scenario_files
@@ -56,7 +56,7 @@ def _report(results: list[ScenarioResult]) -> dict[str, object]:
 
 
 def _show(results: list[ScenarioResult], console: Console) -> None:
-    table = Table("场景 scenario", "标题 title", "结果 result", "秒 s")
+    table = Table("场景 scenario", Column("标题 title", overflow="fold"), "结果 result", "秒 s")
     for result in results:
         verdict = "[green]符合 holds[/]" if result.ok else f"[red]{len(result.differences)} 处不符 differ[/]"
         table.add_row(escape(result.scenario), escape(result.title), verdict, f"{result.seconds:.2f}")

@@ -274,10 +274,9 @@ class _Reader:
         )
 
     def _case_given(self, do: str, fields: dict[str, Any]) -> None:
-        if do in _WITHOUT_CASE:
-            self._text("sku", fields)
-        elif do != "open_case" and "case" not in fields:
-            self._note("case", "缺少", "is missing")
+        needed = "sku" if do in _WITHOUT_CASE else "case"
+        if do != "open_case" and needed not in fields:
+            self._note(needed, "缺少", "is missing")
 
     def _file_given(self, file: Any) -> None:
         if not isinstance(file, dict):

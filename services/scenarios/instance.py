@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from services.embedded import Embedded
+from services.embedded import Embedded, NotSettled
 from services.kernel.actor import Actor
 from services.kernel.clock import ManualClock
 from services.kernel.settings import Settings, load_settings
@@ -95,8 +95,11 @@ class EmbeddedInstance:
 
     async def settle(self) -> None:
         await self._server.settle()
-        async with asyncio.timeout(_QUIET_SECONDS):
-            await self._sandbox.callbacks.quiet()
+        try:
+            async with asyncio.timeout(_QUIET_SECONDS):
+                await self._sandbox.callbacks.quiet()
+        except TimeoutError:
+            raise NotSettled("the provider still has results to report") from None
         await self._server.settle()
 
     async def redeliver(self, times: int) -> None:

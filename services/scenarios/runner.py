@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from services.scenarios.agreement import disagreements
 from services.scenarios.api_client import UPSTREAM, Answer, ApiClient
 from services.scenarios.expectation import differences
 from services.scenarios.format import DIRECTIONS, Scenario, ScenarioInvalid, Step, load_scenario
@@ -91,7 +92,9 @@ class _Play:
             except Exception as error:
                 error.add_note(f"in {step.name}")
                 raise
-        return Reading.of({label: await self.api.case(case_id) for label, case_id in self.cases.items()})
+        documents = {label: await self.api.case(case_id) for label, case_id in self.cases.items()}
+        self.found += await disagreements(self.api, documents)
+        return Reading.of(documents)
 
     async def _prepare(self) -> None:
         for order in self.scenario.orders:

@@ -27,7 +27,7 @@ DOMAIN = CasesDomain(POLICY)
 AGENT, OTHER_AGENT, LEAD, MANAGER = "agent/小李", "agent/小赵", "team_lead/老陈", "store_manager/老王"
 WAREHOUSE, FINANCE, SERVICE = "warehouse/西仓", "finance/老钱", "service/app"
 ONE = "TB1-1"
-PHOTO = {"kind": "photo", "file": "a" * 64, "media_type": "image/jpeg", "size_bytes": 1000}
+PHOTO: dict[str, Any] = {"kind": "photo", "file": "a" * 64, "media_type": "image/jpeg", "size_bytes": 1000}
 
 
 def names(events: Sequence[Event]) -> list[str]:
@@ -287,7 +287,7 @@ class Shop:
         self, kind: str, item: str, outcome: str = "succeeded", amount_fen: int = 100, case: str = ONE
     ) -> list[Event]:
         """The refunds service tells of a payout."""
-        about = {
+        about: dict[str, Any] = {
             "case_id": case,
             "payout": f"{case}:{kind}:{item}",
             "kind": kind,

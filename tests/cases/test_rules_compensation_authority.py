@@ -10,8 +10,6 @@ from services.cases.domain.domain import CasesDomain
 from tests.cases.shop import AGENT, FINANCE, LEAD, MANAGER, ONE, OTHER_AGENT, Shop, units_of
 from tests.given import line
 
-CASH = {"kind": "cash"}
-
 
 def open_shop(problem: str = "return_request", **order: Any) -> Shop:
     shop = Shop(line(quantity=2, paid_fen=259_800), **order)
@@ -51,7 +49,7 @@ def proposed(amount_fen: int, role: str, by: str = AGENT, proposal: str = "P1", 
 def test_limits(by: str, amount_fen: int, role: str | None, kind: str) -> None:
     """To the limit one decides alone; a fen above it waits for the lowest role that covers it; none covers 50 001."""
     shop = open_shop()
-    body = {"kind": kind, "amount_fen": amount_fen}
+    body: dict[str, Any] = {"kind": kind, "amount_fen": amount_fen}
     if role is None:
         assert shop.refused("propose_compensation", by, **body) == "authority_exceeded"
         return
@@ -96,7 +94,7 @@ def test_good_review_rewards_have_their_own_limit() -> None:
     shop = open_shop()
     shop.offer(2_000)
     shop.offer(600, "good_review_reward")
-    body = {"kind": "good_review_reward", "amount_fen": 401}
+    body: dict[str, Any] = {"kind": "good_review_reward", "amount_fen": 401}
     for by in (AGENT, MANAGER):
         assert shop.refused("propose_compensation", by, **body) == "authority_exceeded"
     shop.offer(400, "good_review_reward")
@@ -235,7 +233,7 @@ def test_cash_and_price_difference_never_exceed_what_was_paid() -> None:
     shop.open("logistics_delay")
     shop.offer(600)
     shop.offer(1_500, "voucher", by=LEAD)
-    body = {"kind": "price_difference", "amount_fen": 401}
+    body: dict[str, Any] = {"kind": "price_difference", "amount_fen": 401}
     assert shop.refused("propose_compensation", LEAD, "TB1-2", **body) == "exceeds_paid"
     shop.offer(400, "price_difference", by=LEAD, case="TB1-2")
     assert shop.refused("propose_compensation", LEAD, kind="cash", amount_fen=1) == "exceeds_paid"

@@ -8,7 +8,7 @@ from contracts.events import cases as c
 from tests.cases.shop import AGENT, FINANCE, LEAD, ONE, PHOTO, SERVICE, Shop, units_of
 from tests.given import START, line
 
-MONTHS = {"delivered_at": "2026-01-31T12:00:00+08:00", "ordered_at": "2026-01-01T12:00:00+08:00"}
+MONTHS: dict[str, Any] = {"delivered_at": "2026-01-31T12:00:00+08:00", "ordered_at": "2026-01-01T12:00:00+08:00"}
 
 GUIDE, SELL, FREE = "guide", "sell", "free"
 
@@ -66,7 +66,7 @@ def test_a_file_is_what_it_is_called(kind: str, media_type: str) -> None:
     shop = Shop()
     shop.open()
     for by in (AGENT, FINANCE):
-        body = {"kind": kind, "file": "b" * 64, "media_type": media_type}
+        body: dict[str, Any] = {"kind": kind, "file": "b" * 64, "media_type": media_type}
         assert shop.refused("submit_evidence", by, **body) == "invalid"
 
 

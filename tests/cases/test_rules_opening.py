@@ -11,7 +11,7 @@ from contracts.events.orders import Line, Order, OrderRecorded
 from tests.cases.shop import AGENT, FINANCE, LEAD, ONE, OTHER_AGENT, POLICY, SERVICE, WAREHOUSE, Shop, order_body
 from tests.given import line
 
-OPENING = {"order_id": "TB1", "problem": "wrong_product", "description": "坏了"}
+OPENING: dict[str, Any] = {"order_id": "TB1", "problem": "wrong_product", "description": "坏了"}
 
 
 def snapshot(*lines: Line, **order: Any) -> OrderRecorded:
@@ -22,6 +22,8 @@ def test_an_order_is_recorded_once() -> None:
     """The same snapshot again is no news."""
     shop = Shop()
     assert shop.record_order() == []
+    at_once = order_body()["ordered_at"]
+    assert shop.record_order(delivered_at=at_once) == [snapshot(delivered_at=at_once)]
     assert shop.record_order(carrier="ZTO") == [snapshot(carrier="ZTO")]
 
 

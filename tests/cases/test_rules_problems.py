@@ -116,7 +116,7 @@ def test_good_review_rewards_suit_any_problem(problem: str) -> None:
     marked, _ = TABLE[problem]
     shop = shop_with(problem)
     if marked:
-        body = {"kind": "good_review_reward", "amount_fen": 1000}
+        body: dict[str, Any] = {"kind": "good_review_reward", "amount_fen": 1000}
         assert shop.refused("propose_compensation", **body) == "evidence_required"
         shop.photo()
     assert shop.offer(1000, "good_review_reward") == "P1"

@@ -60,7 +60,7 @@ party_name_required forbidden self_approval remedy_not_allowed evidence_required
 exceeds_quantity exceeds_paid exceeds_charged authority_exceeded already_paid approval_required not_released
 return_carrier_refused return_not_accepted return_not_received unfinished_business payout_not_failed
 version_conflict idempotency_key_missing idempotency_key_reused request_in_progress unauthenticated
-not_found unavailable upload_too_large upload_unsupported upload_broken
+not_found method_not_allowed internal unavailable upload_too_large upload_unsupported upload_broken
 """
 
 # domain.md §6, and the order that an upstream system sends

@@ -44,6 +44,16 @@ def test_recording_is_refunding() -> None:
     assert one.undeducted_fen == 0
 
 
+def test_single_fen() -> None:
+    """The last fen is deducted like any other, and nothing is taken from a line that is worth nothing."""
+    account = LineAccount(1, 1)
+    account.pay("cash", "C1", "P1", 1)
+    assert account.refund(1).taken == (Taken("C1", "P1", "cash", 1),)
+    gift = LineAccount(0, 1)
+    gift.pay("cash", "C1", "P1", 1)
+    assert gift.refund(1).taken == ()
+
+
 def test_order_of_deduction() -> None:
     """Cash goes first, then the price difference; within a kind, what was paid first."""
     account = LineAccount(1_000, 1)

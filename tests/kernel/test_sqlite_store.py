@@ -156,29 +156,6 @@ async def test_reader_is_not_blocked_by_a_writer(database: SqliteDatabase) -> No
     other.close()
 
 
-async def test_more_reads_than_connections(database: SqliteDatabase) -> None:
-    """Any number of reads share a few connections, and a cancelled one gives its own back, snapshots too."""
-    store = database.open()
-    await commit(store, append("TB1", 0, "a"))
-
-    async def look(n: int) -> None:
-        async with store.snapshot() as reads:
-            await reads.read_stream("TB1")
-            await asyncio.sleep(0.0002 * (n % 5))
-            await reads.head_position()
-
-    tasks = [asyncio.create_task(look(n)) for n in range(100)]
-    for n, task in enumerate(tasks):
-        if n % 2:
-            await asyncio.sleep(0.0001)
-            task.cancel()
-    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    assert {type(outcome) for outcome in outcomes} <= {type(None), asyncio.CancelledError}
-    await commit(store, append("TB1", 1, "b"))
-    seen = await asyncio.gather(*(store.head_position() for _ in range(50)))
-    assert set(seen) == {2}, "a connection still stands in an old snapshot"
-
-
 async def test_closing_ends_all_threads(database: SqliteDatabase) -> None:
     """A process can end: no driver thread survives the store, also when reads were under way."""
     before = set(threading.enumerate())
@@ -192,24 +169,6 @@ async def test_closing_ends_all_threads(database: SqliteDatabase) -> None:
     for thread in set(threading.enumerate()) - before:
         thread.join(timeout=5)  # a driver thread says that it is done just before it ends
     assert set(threading.enumerate()) <= before
-
-
-async def test_poison_is_found_in_a_large_batch(database: SqliteDatabase) -> None:
-    """Among hundreds of commits only those are left out whose effects the database refuses."""
-    store = database.open()
-    poison = {17, 18, 200, 511}
-    outcomes = await store.commit(
-        [
-            Commit(
-                appends=append(f"TB{n}", 0, "a").appends,
-                statements=(Statement(database.note, [(str(n), None if n in poison else "")]),),
-            )
-            for n in range(512)
-        ]
-    )
-    assert {n for n, outcome in enumerate(outcomes) if isinstance(outcome, CommitFailed)} == poison
-    assert await store.head_position() == 508
-    assert await store.query("SELECT count(*) AS n FROM notes") == [{"n": 508}]
 
 
 @pytest.mark.parametrize("service", ["cases", "refunds", "liability"])

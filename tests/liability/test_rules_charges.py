@@ -6,6 +6,7 @@ import pytest
 
 from contracts.events import cases as c
 from contracts.events import liability as li
+from services.kernel.refusal import Refusal
 from services.liability.domain import LiabilityFile
 from tests.given import Story, compensated, opened
 from tests.liability.facts import LEAD, assessed, charged, reversed_, shares, story
@@ -103,6 +104,12 @@ def test_ties_go_by_order_of_shares() -> None:
     ]
 
 
+def test_smallest_share() -> None:
+    """A share may be as small as one basis point."""
+    told = story().given(compensated(10_000))
+    assert assign(told, warehouse=9_999, production=1)[1:] == [charged("warehouse", 9_999), charged("production", 1)]
+
+
 def test_net_below_zero() -> None:
     """A party may bear less than nothing for a while: it is reversed beyond what it was charged."""
     told = story().given(assessed("none"), compensated(1_000))
@@ -136,6 +143,7 @@ def test_cases_are_kept_apart() -> None:
         ({"shares": [{"party": "courier/  ", "share_bp": 10_000}], "reason": "x"}, "invalid"),
         ({"shares": shares(warehouse=10_000), "reason": "x", "case_id": "TB1-2"}, "invalid"),
         ({"shares": shares(martians=9_000), "reason": "x"}, "invalid"),
+        ({"shares": [{"party": "warehouse", "share_bp": 10_000, "name": "x"}], "reason": "x"}, "invalid"),
         ({"shares": shares(courier=5_000, warehouse=4_000), "reason": "x"}, "shares_not_whole"),
         ({"shares": shares(warehouse=20_000), "reason": "x"}, "shares_not_whole"),
         ({"shares": shares(courier=10_000), "reason": "x"}, "party_name_required"),
@@ -181,7 +189,9 @@ def test_recovery_up_to_the_charge() -> None:
     told.given(compensated(1, proposal="P2"))
     recover(told, 601, "CLAIM-2")
     assign(told, warehouse=10_000)
-    assert told.refusal("record_recovery", "TB1-1", amount_fen=1, **body) == "exceeds_charged"
+    with pytest.raises(Refusal) as refused:
+        told.do("record_recovery", "TB1-1", amount_fen=1, **body)
+    assert (refused.value.code, refused.value.params) == ("exceeds_charged", {"party": "courier/YTO", "left_fen": 0})
 
 
 def test_recovery_of_who_was_not_charged() -> None:

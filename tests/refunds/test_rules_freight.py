@@ -113,6 +113,11 @@ def test_no_freight_never_waits() -> None:
     assert told.file.cases["TB1-1"].insurance_left_fen == 1_200
 
 
+def test_a_single_fen_of_freight() -> None:
+    """The least freight is reimbursed like any other."""
+    assert story().given(authorised()).hear(came_back(freight_fen=1)) == [freight("RT1", 1), settled(1)]
+
+
 def test_unaccepted_return_has_no_freight() -> None:
     """What came wrong or short settles no freight."""
     assert story().given(authorised()).hear(came_back(freight_fen=1_500, accepted=False)) == []

@@ -156,11 +156,11 @@ class CasesDomain:
         if command in ("record_order", "report_stock"):
             return
         if command == "open_case":
-            if file.order is None:
-                raise Refusal("unknown_order", order_id=file.order_id)
+            if not isinstance(file, OrderFile) or file.order is None:
+                raise Refusal("unknown_order", order_id=body.get("order_id"))
             _check_lines_known(file.lines, body)
             return
-        case = file.cases.get(case_id)
+        case = file.cases.get(case_id) if isinstance(file, OrderFile) else None
         if case is None:
             raise Refusal("unknown_case", case_id=case_id)
         for field, items in _ITEMS.items():

@@ -8,8 +8,8 @@ from contracts.event import Event
 from contracts.events import cases as c
 from services.kernel.decider import Fact
 
-#: The one stream of the stockroom, beside the streams of orders.
-STOCK = "stock"
+#: The one stream of the stockroom, beside the streams of orders: no order may have such an id.
+STOCK = "~stock"
 
 
 @dataclass(slots=True, frozen=True)

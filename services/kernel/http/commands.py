@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -13,23 +14,75 @@ from services.kernel.actor import Actor
 from services.kernel.event_store import Commit, IdempotentAnswer, KeyTaken
 from services.kernel.files import Decided, Origin, StaleVersion
 from services.kernel.http.app import actor_of
-from services.kernel.http.problem import CONTENT_TYPE, problem, problem_body, status_of
-from services.kernel.intake import read_body
+from services.kernel.http.body import read_command, read_json
+from services.kernel.http.problem import problem, problem_body, problem_response, status_of
+from services.kernel.http.trace import TRACE_ID, TRACEPARENT
+from services.kernel.intake import Unfit
 from services.kernel.metrics import COMMANDS
+from services.kernel.naming import order_of
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
-_ETAG = re.compile(r'(?:W/)?"(\d{1,18})"|(\d{1,18})')
+_ETAG = re.compile(r'"(\d{1,18})"')
+#: What an order is called, as in `RecordOrder`; nothing else ever names a file.
+_ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+_CASE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _encode = msgspec.json.Encoder().encode
 
 #: Fields of events that name what a command made, repeated at the top of its answer.
 _MADE = ("evidence", "proposal", "reshipment", "return_id", "deposit", "charge", "refund")
 
-#: Completes a body with what only the border can know (for instance of an uploaded file).
+
+class RecordedEvent(msgspec.Struct, frozen=True):
+    """An event that a command caused; `data` is as the event's schema says."""
+
+    id: str
+    type: str
+    time: datetime
+    data: Any
+
+
+class CommandAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the sender of a command learns: the events, the file's new version, and the ids that were made."""
+
+    version: int
+    events: Sequence[RecordedEvent]
+    case_id: str = ""
+    evidence: str = ""
+    proposal: str = ""
+    reshipment: str = ""
+    return_id: str = ""
+    deposit: str = ""
+    charge: str = ""
+    refund: str = ""
+
+
+class Target(NamedTuple):
+    """The file that a command is for, the case in it, and the fields of the body that the address says."""
+
+    stream: str
+    case_id: str = ""
+    fields: Mapping[str, str] = {}
+
+
+#: Finds the file that a command is for, by the address or the body; raises `Refusal`.
+Locate = Callable[[dict[str, Any] | Unfit], Target]
+#: Completes a body with what only the border can know (for instance of an uploaded file); raises `Refusal`.
 Prepare = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 #: The next legal actions of a case, for an answer that says no.
 NextActions = Callable[[str, str, Actor], Awaitable[Sequence[Any]]]
+
+
+class _Request(NamedTuple):
+    """A command on its way."""
+
+    name: str
+    http: web.Request
+    key: str
+    hash: bytes
+    raw: bytes
+    expected_version: int | None
 
 
 class CommandDesk:
@@ -48,142 +101,177 @@ class CommandDesk:
         self._next_actions = next_actions
         self._running: set[str] = set()
 
-    async def take(
-        self, request: web.Request, stream: str, case_id: str, name: str, *, path_fields: dict[str, str] | None = None
-    ) -> web.Response:
-        """Decide the command in a request about a file, at most once per idempotency key."""
-        actor = actor_of(request)
-        key = request.headers.get("Idempotency-Key", "")
-        if not _KEY.fullmatch(key):
-            raise Refusal("idempotency_key_missing")
-        key = f"{actor}:{key}"
-        raw = await request.read()
-        version = _expected_version(request)
-        request_hash = hashlib.sha256(b"\0".join((request.path.encode(), str(version).encode(), raw))).digest()
-        if key in self._running:
-            raise Refusal("request_in_progress")
-        self._running.add(key)
-        try:
-            return await self._decide(request, stream, case_id, name, raw, key, request_hash, version, path_fields)
-        except KeyTaken as taken:
-            return self._replay(request, taken.answer, request_hash)
-        finally:
-            self._running.discard(key)
+    def case_command(self, name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """The handler of a command at `/v1/cases/{case_id}/…`."""
 
-    async def _decide(
-        self,
-        request: web.Request,
-        stream: str,
-        case_id: str,
-        name: str,
-        raw: bytes,
-        key: str,
-        request_hash: bytes,
-        version: int | None,
-        path_fields: dict[str, str] | None,
-    ) -> web.Response:
-        actor = actor_of(request)
-        origin = Origin(actor, request["trace_id"], key.rpartition(":")[2], request.headers.get("traceparent", ""))
-        kept: list[IdempotentAnswer] = []
+        async def take(request: web.Request) -> web.Response:
+            case_id = request.match_info["case_id"]
+            return await self.take(request, name, lambda _: Target(stream_of_case(case_id), case_id))
+
+        return take
+
+    async def take(self, http: web.Request, name: str, locate: Locate) -> web.Response:
+        """Decide the command in a request, at most once per idempotency key and actor.
+
+        The key is not looked up beforehand: an accepted repetition is found by the commit itself, a refused one
+        before its answer. So a first request costs no read, and a repeated one gets its first answer all the same.
+        """
+        key = http.headers.get("Idempotency-Key", "")
+        if not _KEY.fullmatch(key):
+            raise Refusal("idempotency_key_missing", field="Idempotency-Key")
+        raw = await read_command(http)
+        version = _expected_version(http)
+        about = f"{http.method} {http.path}\0{version}\0".encode()
+        request = _Request(name, http, f"{key} {actor_of(http)}", hashlib.sha256(about + raw).digest(), raw, version)
+        if request.key in self._running:
+            raise Refusal("request_in_progress")
+        self._running.add(request.key)
+        try:
+            return await self._decide(request, locate)
+        except KeyTaken as taken:
+            return self._replay(request, taken.answer)
+        finally:
+            self._running.discard(request.key)
+
+    async def _decide(self, request: _Request, locate: Locate) -> web.Response:
+        answers: list[IdempotentAnswer] = []
+        target = Target("")
 
         def answer(decided: Decided) -> IdempotentAnswer:
-            made = IdempotentAnswer(
-                key,
-                request_hash,
-                201 if decided.records and name in ("open_case", "record_order") else 200,
-                _encode(_told(decided, case_id)),
-                self._service.clock.now(),
-                f'"{decided.version}"',
-            )
-            kept.append(made)
-            return made
+            answers.append(self._accepted(request, target, decided))
+            return answers[-1]
 
         try:
-            body = _with_path(read_body(raw), path_fields)
-            if self._prepare is not None and isinstance(body, dict):
-                body = await self._prepare(name, body)
+            body = _read(request.raw)
+            target = locate(body)
+            if not isinstance(body, Unfit):
+                body = await self._prepared(request.name, body, target.fields)
             await self._service.files.command(
-                stream, case_id, name, body, origin, expected_version=version, answer=answer
+                target.stream,
+                target.case_id,
+                request.name,
+                body,
+                _origin(request.http),
+                expected_version=request.expected_version,
+                answer=answer,
             )
         except StaleVersion as stale:
-            return problem(self._policy, Refusal("version_conflict", version=stale.version), request)
+            return await self._refuse(request, target, Refusal("version_conflict", version=stale.version))
         except Refusal as refusal:
-            COMMANDS.labels(self._service.name, name, refusal.code).inc()
-            return await self._refuse(request, refusal, stream, case_id, key, request_hash)
-        COMMANDS.labels(self._service.name, name, "accepted").inc()
-        return _response(kept[-1])
+            return await self._refuse(request, target, refusal)
+        COMMANDS.labels(self._service.name, request.name, "accepted").inc()
+        return _response(answers[-1])
 
-    async def _refuse(
-        self, request: web.Request, refusal: Refusal, stream: str, case_id: str, key: str, request_hash: bytes
-    ) -> web.Response:
-        stored = await self._service.store.answer(key)
+    async def _prepared(self, name: str, body: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any] | Unfit:
+        try:
+            body = _with_path(body, fields)
+            return body if self._prepare is None else await self._prepare(name, body)
+        except Refusal as refusal:
+            return Unfit(refusal, body)
+
+    def _accepted(self, request: _Request, target: Target, decided: Decided) -> IdempotentAnswer:
+        return IdempotentAnswer(
+            request.key,
+            request.hash,
+            201 if _is_new(request.name, decided) else 200,
+            _encode(_told(decided, target.case_id)),
+            self._service.clock.now(),
+            f'"{decided.version}"',
+        )
+
+    async def _refuse(self, request: _Request, target: Target, refusal: Refusal) -> web.Response:
+        """Answer no, and keep the answer: it stays the same even where the command would be accepted by now."""
+        stored = await self._service.store.answer(request.key)
         if stored is not None:
-            return self._replay(request, stored, request_hash)
-        extra: dict[str, Any] = {}
-        if self._next_actions is not None and case_id:
-            actions = await self._next_actions(stream, case_id, actor_of(request))
-            extra["next_actions"] = [action for action in actions if action.allowed]
-        body = problem_body(self._policy, refusal, request.path, request["trace_id"], **extra)
-        answer = IdempotentAnswer(key, request_hash, status_of(refusal.code), body, self._service.clock.now())
+            return self._replay(request, stored)
+        COMMANDS.labels(self._service.name, request.name, refusal.code).inc()
+        actions: Sequence[Any] = ()
+        if self._next_actions is not None and target.case_id:
+            actor = actor_of(request.http)
+            actions = [one for one in await self._next_actions(target.stream, target.case_id, actor) if one.allowed]
+        body = problem_body(self._policy, refusal, request.http, actions)
+        now = self._service.clock.now()
+        answer = IdempotentAnswer(request.key, request.hash, status_of(refusal.code), body, now)
         await self._service.appender.submit(Commit(answer=answer))
         return _response(answer)
 
-    def _replay(self, request: web.Request, answer: IdempotentAnswer, request_hash: bytes) -> web.Response:
-        if answer.request_hash != request_hash:
-            return problem(self._policy, Refusal("idempotency_key_reused"), request)
+    def _replay(self, request: _Request, answer: IdempotentAnswer) -> web.Response:
+        if answer.request_hash != request.hash:
+            return problem(self._policy, Refusal("idempotency_key_reused", field="Idempotency-Key"), request.http)
         response = _response(answer)
         response.headers["Idempotent-Replayed"] = "true"
         return response
 
 
-def _expected_version(request: web.Request) -> int | None:
-    given = request.headers.get("If-Match")
+def stream_of_order(order_id: str) -> str:
+    """The file of an order; raises `Refusal` for what can be no order's id, so that it never gets as far as a file."""
+    if not _ORDER_ID.fullmatch(order_id):
+        raise Refusal("unknown_order", order_id=order_id[:64])
+    return order_id
+
+
+def stream_of_case(case_id: str) -> str:
+    """The file of a case; raises `Refusal` for what can be no case's id."""
+    order_id, number = order_of(case_id), case_id.rpartition("-")[2]
+    if not _ORDER_ID.fullmatch(order_id) or not _CASE_NUMBER.fullmatch(number):
+        raise Refusal("unknown_case", case_id=case_id[:80])
+    return order_id
+
+
+def _origin(http: web.Request) -> Origin:
+    return Origin(actor_of(http), http[TRACE_ID], http.headers["Idempotency-Key"], http[TRACEPARENT])
+
+
+def _expected_version(http: web.Request) -> int | None:
+    given = http.headers.get("If-Match")
     if given is None or given.strip() == "*":
         return None
-    match = _ETAG.fullmatch(given.strip())
+    match = _ETAG.fullmatch(given.strip().removeprefix("W/"))
     if match is None:
         raise invalid("If-Match", "etag", "须为读取时返回的 ETag", "must be the ETag of an earlier answer")
-    return int(match[1] or match[2])
+    return int(match[1])
 
 
-def _with_path(body: Any, path_fields: dict[str, str] | None) -> Any:
-    """The body with what the path says; the body may repeat it but not contradict it."""
-    if not path_fields or not isinstance(body, dict):
+def _read(raw: bytes) -> dict[str, Any] | Unfit:
+    try:
+        body = read_json(raw)
+    except Refusal as refusal:
+        return Unfit(refusal)
+    if isinstance(body, dict):
         return body
-    for field, value in path_fields.items():
+    return Unfit(invalid("body", "object", "须为 JSON 对象", "must be an object"))
+
+
+def _with_path(body: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
+    """The body with what the path says; the body may repeat it but not contradict it."""
+    for field, value in fields.items():
         if body.get(field, value) != value:
             raise invalid(field, "same_as_path", "与路径不一致", "differs from the path")
-    return {**body, **path_fields}
+    return {**body, **fields} if fields else body
 
 
-def _told(decided: Decided, case_id: str) -> dict[str, Any]:
-    """What the sender of a command learns of what it did."""
-    told: dict[str, Any] = {
-        "case_id": case_id,
-        "version": decided.version,
-        "events": [
-            {"id": record.id, "type": record.type, "time": record.time, "data": msgspec.Raw(record.data)}
-            for record in decided.records
-        ],
-    }
+def _is_new(name: str, decided: Decided) -> bool:
+    """Whether something has an address that did not have one before."""
+    first = decided.version == len(decided.records) > 0
+    return name == "open_case" or (name == "record_order" and first)
+
+
+def _told(decided: Decided, case_id: str) -> CommandAnswer:
+    made: dict[str, str] = {"case_id": case_id}
     for record in decided.records:
         if record.type == "case.opened":
-            told["case_id"] = record.subject
+            made["case_id"] = record.subject
         for field in _MADE:
-            made = getattr(record.event, field, None)
-            if isinstance(made, str):
-                told.setdefault(field, made)
-    if not told["case_id"]:
-        del told["case_id"]
-    return told
+            value = getattr(record.event, field, None)
+            if isinstance(value, str):
+                made.setdefault(field, value)
+    events = [RecordedEvent(one.id, one.type, one.time, msgspec.Raw(one.data)) for one in decided.records]
+    return CommandAnswer(version=decided.version, events=events, **made)
 
 
 def _response(answer: IdempotentAnswer) -> web.Response:
-    response = web.Response(
-        status=answer.status,
-        body=answer.body,
-        content_type=CONTENT_TYPE if answer.status >= 400 else "application/json",
+    if answer.status >= 400:
+        return problem_response(answer.status, answer.body)
+    return web.Response(
+        status=answer.status, body=answer.body, content_type="application/json", headers={"ETag": answer.etag}
     )
-    if answer.etag:
-        response.headers["ETag"] = answer.etag
-    return response

@@ -1,20 +1,28 @@
 """Who calls: a signed token with role and name (JWT, HS256), looked at before anything else."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
+from aiohttp import web
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from services.kernel.actor import ROLES, Actor
+from services.kernel.refusal import Refusal
 
+#: Who sent a request.
+ACTOR = web.RequestKey("actor", Actor)
 AUDIENCE = "aftersales"
 #: Verified tokens kept in memory, so that a busy client is not verified at every request.
 _CACHED_TOKENS = 4096
+#: The longest name of an actor, in characters.
+_NAME_MAX = 100
 
 
-class Unauthenticated(Exception):
-    """There is no valid token; the text says what is wrong with it."""
+def unauthenticated(rule: str, zh: str, en: str) -> Refusal:
+    """There is no valid identity: why."""
+    return Refusal("unauthenticated", errors=[{"field": "Authorization", "rule": rule, "zh": zh, "en": en}])
 
 
 class Tokens:
@@ -27,9 +35,11 @@ class Tokens:
         self._known: dict[str, tuple[Actor, float]] = {}
 
     def make(self, actor: Actor, now: datetime, valid_for: timedelta) -> str:
-        """A token for an actor, valid from `now` on."""
+        """A token for an actor, valid from `now` on; raises `ValueError` for an actor that cannot be."""
         if actor.role not in ROLES:
             raise ValueError(f"no such role: {actor.role}; roles: {', '.join(ROLES)}")
+        if not _is_name(actor.name):
+            raise ValueError(f"not a name: {actor.name!r}")
         claims = {
             "sub": actor.name,
             "role": actor.role,
@@ -40,10 +50,10 @@ class Tokens:
         return jwt.encode({"alg": "HS256"}, claims, self._key)
 
     def actor(self, authorization: str | None, now: datetime) -> Actor:
-        """The actor of an `Authorization` header; raises `Unauthenticated`."""
+        """The actor of an `Authorization` header; raises `Refusal("unauthenticated")`."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("Authorization: Bearer <token> is required")
+            raise unauthenticated("required", "缺少 Authorization: Bearer 令牌", "Authorization: Bearer is required")
         known = self._known.get(token)
         if known is None:
             known = self._verify(token)
@@ -51,16 +61,26 @@ class Tokens:
                 self._known.clear()
             self._known[token] = known
         if now.timestamp() >= known[1]:
-            raise Unauthenticated("the token has expired")
+            raise unauthenticated("expired", "令牌已过期", "the token has expired")
         return known[0]
 
     def _verify(self, token: str) -> tuple[Actor, float]:
         try:
             claims = jwt.decode(token, self._key, algorithms=["HS256"]).claims
-            actor = Actor.parse(f"{claims['role']}/{claims['sub']}")
-            expires = float(claims["exp"])
-        except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise Unauthenticated("the token is forged or broken") from error
-        if claims.get("aud") != AUDIENCE or actor.role not in ROLES:
-            raise Unauthenticated("the token is for something else")
+            actor, expires = _claimed(claims)
+        except (JoseError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise unauthenticated("forged", "令牌无效或被伪造", "the token is forged or broken") from None
+        if claims.get("aud") != AUDIENCE:
+            raise unauthenticated("audience", "令牌不是给本系统的", "the token is for something else")
         return actor, expires
+
+
+def _claimed(claims: dict[str, Any]) -> tuple[Actor, float]:
+    role, name = claims["role"], claims["sub"]
+    if role not in ROLES or not isinstance(name, str) or not _is_name(name):
+        raise ValueError("no such actor")
+    return Actor(role, name), float(claims["exp"])
+
+
+def _is_name(name: str) -> bool:
+    return name.isprintable() and name == name.strip() and 0 < len(name) <= _NAME_MAX

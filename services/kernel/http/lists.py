@@ -2,49 +2,90 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from aiohttp import web
 
+from services.kernel.http.openapi import Operation, Parameter, describe
 from services.kernel.refusal import invalid
 from services.kernel.service import Service
 
 MAX_ROWS = 500
 DEFAULT_ROWS = 50
 
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)]
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+_PAGING = (
+    Parameter("limit", Limit, f"Rows of a page; {DEFAULT_ROWS} where it is not said"),
+    Parameter("after", str, "The `after` of the page before"),
+    Parameter(
+        "wait", Literal["true", "false"], "true: the list shows everything that was committed before the request"
+    ),
+)
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """A condition with one `?` for the value, and what the value may be.
+
+    `pattern`: the condition compares with LIKE and `ESCAPE '!'`, so that the value must not bring wildcards.
+    """
+
+    condition: str
+    type: Any = Word
+    pattern: bool = False
+
 
 class Listing(msgspec.Struct, frozen=True):
-    """What may be asked of a table: `filters` maps a query parameter to a condition with one `?`.
+    """What may be asked of a table, and the rows that it answers with.
 
     `order` are the columns that rows are sorted by, newest first; together they are unique.
     """
 
     table: str
+    row: type[msgspec.Struct]
     order: Sequence[str]
-    filters: Mapping[str, str]
-    columns: str = "*"
+    filters: Mapping[str, Filter]
     present: Callable[[dict[str, Any]], dict[str, Any]] = dict
+
+    def operation(self, summary: str, tag: str) -> Operation:
+        """How the list is described."""
+        filters = [Parameter(name, filter.type) for name, filter in self.filters.items()]
+        page = msgspec.defstruct(
+            f"{self.row.__name__}Page",
+            [("items", list[self.row]), ("has_more", bool), ("after", str | None)],  # type: ignore[name-defined]
+        )
+        return Operation(summary=summary, tag=tag, answer=page, query=(*filters, *_PAGING), refusals=(422,))
+
+    def handler(
+        self, service: Service[Any], summary: str, tag: str
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """The route that answers with a page."""
+
+        @describe(self.operation(summary, tag))
+        async def page(request: web.Request) -> web.Response:
+            return await answer(request, service, self)
+
+        return page
 
 
 async def answer(request: web.Request, service: Service[Any], listing: Listing) -> web.Response:
     """A page of the list that a request asks for."""
-    await caught_up(request, service)
-    limit = _limit(request)
-    where, params = _conditions(request, listing)
+    asked = _asked(request, listing)
+    where, params = _conditions(asked, listing)
+    limit = _limit(asked)
+    if asked.get("wait") == "true":
+        await service.views_caught_up()
     order = ", ".join(f"{column} DESC" for column in listing.order)
-    sql = f"SELECT {listing.columns} FROM {listing.table}{where} ORDER BY {order} LIMIT ?"
+    sql = f"SELECT * FROM {listing.table}{where} ORDER BY {order} LIMIT ?"
     rows = await service.store.query(sql, [*params, limit + 1])
     page, has_more = rows[:limit], len(rows) > limit
+    items = [msgspec.convert(listing.present(row), listing.row, strict=False) for row in page]
     after = _cursor([page[-1][column] for column in listing.order]) if has_more else None
-    return json({"items": [listing.present(row) for row in page], "has_more": has_more, "after": after})
-
-
-async def caught_up(request: web.Request, service: Service[Any]) -> None:
-    """With `?wait=true`, let the read tables see everything that is committed by now."""
-    if request.query.get("wait") == "true":
-        await service.views_caught_up()
+    return json({"items": items, "has_more": has_more, "after": after})
 
 
 def json(value: Any, status: int = 200, **headers: str) -> web.Response:
@@ -54,26 +95,54 @@ def json(value: Any, status: int = 200, **headers: str) -> web.Response:
     )
 
 
-def _conditions(request: web.Request, listing: Listing) -> tuple[str, list[Any]]:
+def _asked(request: web.Request, listing: Listing) -> dict[str, str]:
+    """The parameters of a request, each known and given once."""
+    known = [*listing.filters, *(parameter.name for parameter in _PAGING)]
+    asked: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in known:
+            names = ", ".join(known)
+            raise invalid(
+                name[:64], "known_filter", f"没有这个参数;可用:{names}", f"no such parameter; there are: {names}"
+            )
+        if name in asked:
+            raise invalid(name, "unique", "参数重复", "is there twice")
+        asked[name] = value
+    if asked.get("wait", "true") not in ("true", "false"):
+        raise invalid("wait", "one_of", "只能是 true 或 false", "must be true or false")
+    return asked
+
+
+def _conditions(asked: Mapping[str, str], listing: Listing) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     params: list[Any] = []
-    for name, value in request.query.items():
-        if name in ("limit", "after", "wait"):
-            continue
-        if name not in listing.filters:
-            known = ", ".join(listing.filters)
-            raise invalid(name, "known_filter", f"没有这个筛选;可用:{known}", f"no such filter; there are: {known}")
-        conditions.append(listing.filters[name])
-        params.append(value)
-    if "after" in request.query:
+    for name, filter in listing.filters.items():
+        if name in asked:
+            conditions.append(filter.condition)
+            params.append(_value(name, filter, asked[name]))
+    if "after" in asked:
         conditions.append(f"({', '.join(listing.order)}) < ({', '.join('?' * len(listing.order))})")
-        params += _place(request.query["after"], len(listing.order))
+        params += _place(asked["after"], len(listing.order))
     return (" WHERE " + " AND ".join(conditions) if conditions else ""), params
 
 
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", str(DEFAULT_ROWS))
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_ROWS:
+def _value(name: str, filter: Filter, text: str) -> str:
+    try:
+        msgspec.convert(text, filter.type)
+    except msgspec.ValidationError:
+        choices = ", ".join(str(choice) for choice in get_args(filter.type)) if filter.type != Word else ""
+        zh, en = (
+            (f"只能是:{choices}", f"must be one of: {choices}") if choices else ("长度不对", "has the wrong length")
+        )
+        raise invalid(name, "one_of" if choices else "length", zh, en) from None
+    if not filter.pattern:
+        return text
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+
+
+def _limit(asked: Mapping[str, str]) -> int:
+    text = asked.get("limit", str(DEFAULT_ROWS))
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= MAX_ROWS:
         raise invalid("limit", "range", f"须为 1 到 {MAX_ROWS} 的整数", f"must be a whole number from 1 to {MAX_ROWS}")
     return int(text)
 
@@ -84,8 +153,8 @@ def _cursor(place: Sequence[Any]) -> str:
 
 def _place(cursor: str, columns: int) -> list[Any]:
     try:
-        place = msgspec.json.decode(base64.b64decode(cursor, altchars=b"-_", validate=True), type=list[str | int])
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        place = msgspec.json.decode(base64.b64decode(cursor, altchars=b"-_", validate=True), type=list[str | _Integer])
+    except (binascii.Error, ValueError, RecursionError):
         place = []
     if len(place) != columns:
         raise invalid("after", "cursor", "须为上一页返回的 after", "must be the `after` of an earlier page")

@@ -157,8 +157,7 @@ class RefundsFile:
 
     def concerned(self, case_ids: Collection[str]) -> Iterable[Case]:
         """The cases named; all of them where none is, as by a new snapshot of the order."""
-        named = [self.cases[case_id] for case_id in case_ids if case_id in self.cases]
-        return named or self.cases.values()
+        return [case for case in self.cases.values() if case.case_id in case_ids] or self.cases.values()
 
     def evolve(self, fact: Fact) -> None:
         """Fold one event, learned from cases or decided here."""

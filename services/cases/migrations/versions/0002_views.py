@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from services.kernel.migrations import text
+
 revision = "0002"
 down_revision = "0001"
 
@@ -10,19 +12,19 @@ down_revision = "0001"
 def upgrade() -> None:
     op.create_table(
         "case_view",
-        sa.Column("case_id", sa.Text, primary_key=True),
-        sa.Column("order_id", sa.Text, nullable=False),
-        sa.Column("opened_at", sa.Text, nullable=False),
-        sa.Column("updated_at", sa.Text, nullable=False),
-        sa.Column("status", sa.Text, nullable=False),
-        sa.Column("problem", sa.Text, nullable=False),
-        sa.Column("promise", sa.Text, nullable=False),
+        sa.Column("case_id", text, primary_key=True),
+        sa.Column("order_id", text, nullable=False),
+        sa.Column("opened_at", text, nullable=False),
+        sa.Column("updated_at", text, nullable=False),
+        sa.Column("status", text, nullable=False),
+        sa.Column("problem", text, nullable=False),
+        sa.Column("promise", text, nullable=False),
         sa.Column("urgent", sa.Integer, nullable=False),
-        sa.Column("assignee", sa.Text, nullable=False),
-        sa.Column("approver", sa.Text, nullable=False),
-        sa.Column("parties", sa.Text, nullable=False),
-        sa.Column("waits_for", sa.Text, nullable=False),
-        sa.Column("next_due_at", sa.Text),
+        sa.Column("assignee", text, nullable=False),
+        sa.Column("approver", text, nullable=False),
+        sa.Column("parties", text, nullable=False),
+        sa.Column("waits_for", text, nullable=False),
+        sa.Column("next_due_at", text),
     )
     op.create_index("case_by_time", "case_view", ["opened_at", "case_id"])
     op.create_index("case_by_status", "case_view", ["status", "opened_at", "case_id"])
@@ -32,7 +34,7 @@ def upgrade() -> None:
     op.create_index("case_by_due", "case_view", ["next_due_at"])
     op.create_table(
         "stock_view",
-        sa.Column("sku", sa.Text, primary_key=True),
+        sa.Column("sku", text, primary_key=True),
         sa.Column("available", sa.BigInteger, nullable=False),
         sa.Column("reserved", sa.BigInteger, nullable=False),
         sa.Column("awaited", sa.BigInteger, nullable=False),

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from services.kernel.migrations import text
+
 revision = "0002"
 down_revision = "0001"
 
@@ -10,17 +12,17 @@ down_revision = "0001"
 def upgrade() -> None:
     op.create_table(
         "loss_view",
-        sa.Column("case_id", sa.Text, primary_key=True),
-        sa.Column("order_id", sa.Text, nullable=False),
+        sa.Column("case_id", text, primary_key=True),
+        sa.Column("order_id", text, nullable=False),
         sa.Column("net_fen", sa.BigInteger, nullable=False),
         sa.Column("suspense_fen", sa.BigInteger, nullable=False),
     )
     op.create_index("loss_by_order", "loss_view", ["order_id"])
     op.create_table(
         "charge_view",
-        sa.Column("case_id", sa.Text, primary_key=True),
-        sa.Column("party", sa.Text, primary_key=True),
-        sa.Column("order_id", sa.Text, nullable=False),
+        sa.Column("case_id", text, primary_key=True),
+        sa.Column("party", text, primary_key=True),
+        sa.Column("order_id", text, nullable=False),
         sa.Column("charged_fen", sa.BigInteger, nullable=False),
         sa.Column("recovered_fen", sa.BigInteger, nullable=False),
     )

@@ -1,0 +1,55 @@
+# Everything that is done to this repository. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format demo bench readme lock clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help: ## this list
+	@grep -hE '^[a-z.$$()A-Z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: $(READY) ## start all services on http://127.0.0.1:8080, data in var/ (AFTERSALES_… settings apply)
+	@$(BIN)/aftersales serve
+
+test: check ## the same as check: what CI runs
+
+check: $(READY) ## format, lint, strict types, import rules, contract, then all tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p contracts -p services -p tests -p benchmarks
+	$(BIN)/lint-imports
+	$(BIN)/python -m contracts.publish --check
+	$(BIN)/python -m pytest -q
+
+format: $(READY) ## format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+demo: $(READY) ## play a few cases and show what happened and who bore what
+	@$(BIN)/aftersales demo
+
+bench: $(READY) ## measure commands, appends and folds against plain ways to do the same
+	$(BIN)/python -m benchmarks
+
+readme: $(READY) ## run the tours of both READMEs and write what they show
+	$(BIN)/python -m tests.readme
+
+lock: $(READY) ## pin every dependency anew, by hash and without addresses
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --upgrade -o requirements.lock
+
+clean: ## remove what was made: the environment and caches, not the data in var/
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("aftersales needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,47 @@
+"""`python -m benchmarks [--quick] [--json FILE] [names…]`: every figure beside its peer's, ratio, aim and bound."""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import appends, commands, folds, growth, latency
+from benchmarks.figures import Report, machine
+from benchmarks.sizes import FULL, QUICK, TINY, Sizes
+
+SECTIONS: dict[str, Callable[[Report, Path, Sizes], None]] = {
+    "commands": commands.run,
+    "appends": appends.run,
+    "folds": folds.run,
+    "latency": latency.run,
+    "growth": growth.run,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sections that are named, or all."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of: {', '.join(SECTIONS)}")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="fewer and smaller rounds, about two minutes")
+    size.add_argument("--tiny", action="store_true", help="only show that everything runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file as well")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - SECTIONS.keys():
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are: {', '.join(SECTIONS)}")
+    sizes = QUICK if given.quick else TINY if given.tiny else FULL
+    report = Report()
+    began = time.perf_counter()
+    print(", ".join(f"{name} {value}" for name, value in machine().items()), f"— {sizes.rounds} rounds, medians")
+    with tempfile.TemporaryDirectory(prefix="benchmarks-", dir=Path.cwd()) as folder:
+        for name in given.names or SECTIONS:
+            SECTIONS[name](report, Path(folder) / name, sizes)
+    print(f"\n{time.perf_counter() - began:.0f} s")
+    if given.json:
+        given.json.write_bytes(report.as_json())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,87 @@
+"""The best-known Python event-sourcing library (`eventsourcing`) on SQLite, used as its tutorial says."""
+
+import time
+from pathlib import Path
+from uuid import UUID
+
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+
+#: Events of an aggregate when a command comes: as many as a usual case has.
+EVENTS_BEFORE_COMMAND = 10
+#: Events of one save while a long history is written.
+CHUNK = 1000
+
+
+class LibraryCase(Aggregate):
+    """A case, as far as the measured commands need one."""
+
+    @event("Opened")
+    def __init__(self, order_id: str, problem: str) -> None:
+        self.order_id = order_id
+        self.problem = problem
+        self.proposals: dict[str, int] = {}
+
+    @event("CompensationProposed")
+    def propose(self, proposal: str, kind: str, amount_fen: int, proposed_by: str) -> None:
+        """Offer an amount."""
+        self.proposals[proposal] = amount_fen
+
+
+class LibraryCases(Application[UUID]):
+    """Cases on SQLite."""
+
+    def open(self, events: int) -> UUID:
+        """A case with so many events."""
+        case = LibraryCase(order_id="TB1", problem="logistics_delay")
+        for number in range(events - 1):
+            _propose(case, number)
+            if number % CHUNK == 0:
+                self.save(case)
+        self.save(case)
+        return case.id
+
+    def command(self, case_id: UUID, number: int) -> None:
+        """Load the case, decide, append one event."""
+        case: LibraryCase = self.repository.get(case_id)
+        _propose(case, number)
+        self.save(case)
+
+
+def _propose(case: LibraryCase, number: int) -> None:
+    case.propose(proposal=f"P{number % 20}", kind="cash", amount_fen=1000 + number, proposed_by="agent/小李")
+
+
+def _application(file: Path) -> LibraryCases:
+    return LibraryCases(env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(file)})
+
+
+def commands_per_second(folder: Path, count: int) -> float:
+    """Commands in process, each on an aggregate of its own that has ten events."""
+    app = _application(folder / "library.db")
+    cases = [app.open(EVENTS_BEFORE_COMMAND) for _ in range(count)]
+    began = time.perf_counter()
+    for number, case_id in enumerate(cases):
+        app.command(case_id, number)
+    seconds = time.perf_counter() - began
+    app.close()
+    return count / seconds
+
+
+class LongHistory:
+    """One aggregate with many events."""
+
+    def __init__(self, folder: Path, events: int) -> None:
+        self._events = events
+        self._app = _application(folder / f"library-{events}.db")
+        self._case_id = self._app.open(events)
+
+    def events_per_second(self) -> float:
+        """Load it anew, from its first event on."""
+        began = time.perf_counter()
+        self._app.repository.get(self._case_id)
+        return self._events / (time.perf_counter() - began)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._app.close()

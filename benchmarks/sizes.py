@@ -1,0 +1,67 @@
+"""How much is measured: enough to trust, or so little that it only shows that everything runs."""
+
+import msgspec
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """Rounds, and how many of everything in each."""
+
+    rounds: int
+    #: Commands of one round through HTTP with many clients; one client sends a quarter.
+    commands: int
+    #: One-row commits, and commands of the library, in one round.
+    rows: int
+    library_commands: int
+    #: Appends of one round.
+    appends: int
+    #: Lengths of histories that are folded, and the longest that the library is given.
+    histories: tuple[int, ...]
+    library_history: int
+    #: Events of the order files whose command latency is measured, files of each size, and commands on each.
+    file_events: tuple[int, ...]
+    files: int
+    file_commands: int
+    #: Numbers of orders that are there while commands come.
+    orders: tuple[int, ...]
+
+
+FULL = Sizes(
+    rounds=5,
+    commands=4000,
+    rows=1000,
+    library_commands=500,
+    appends=10_000,
+    histories=(1_000, 10_000, 100_000, 1_000_000),
+    library_history=100_000,
+    file_events=(10, 100, 1_000),
+    files=30,
+    file_commands=10,
+    orders=(100, 1_000, 5_000),
+)
+QUICK = Sizes(
+    rounds=3,
+    commands=1500,
+    rows=400,
+    library_commands=200,
+    appends=4000,
+    histories=(1_000, 10_000),
+    library_history=10_000,
+    file_events=(10, 100, 1_000),
+    files=10,
+    file_commands=5,
+    orders=(100, 500),
+)
+#: For the tests of the benchmarks themselves.
+TINY = Sizes(
+    rounds=1,
+    commands=64,
+    rows=5,
+    library_commands=5,
+    appends=128,
+    histories=(50, 100),
+    library_history=50,
+    file_events=(10, 20),
+    files=2,
+    file_commands=2,
+    orders=(4,),
+)

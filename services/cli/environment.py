@@ -1,0 +1,54 @@
+"""What a command works with: the settings in force, and whether they can be worked with."""
+
+import os
+from pathlib import Path
+
+from contracts.policy import Policy, load_policy, load_policy_file
+from services.cli.failure import Failure
+from services.embedded import token_secret
+from services.kernel.http.identity import Tokens
+from services.kernel.settings import Settings, load_settings
+
+
+def settings_in_force(**options: object) -> Settings:
+    """Settings from the environment, and over them the options that were given. Raises `SettingsInvalid`."""
+    return load_settings(None, **{name: value for name, value in options.items() if value is not None})
+
+
+def policy_in_force(settings: Settings) -> Policy:
+    """The policy with the shop's changes. Raises `PolicyInvalid`, `OSError`."""
+    return load_policy_file(settings.policy_file) if settings.policy_file else load_policy()
+
+
+def tokens_of(settings: Settings) -> Tokens:
+    """What signs and checks tokens here; draws the data folder's secret where there is none yet."""
+    make_folder(settings.data_dir)
+    try:
+        return Tokens(token_secret(settings))
+    except ValueError:
+        file = settings.data_dir / "token.secret"
+        raise Failure(
+            "secret_damaged",
+            f"签名密钥文件 {file} 已损坏(太短)。恢复它,或删除后重新签发令牌。",
+            f"The secret in {file} is damaged (too short). Restore it, or delete it and make new tokens.",
+        ) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make the data folder; `Failure` where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error.strerror or str(error)) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise unwritable(folder, "Permission denied")
+
+
+def unwritable(folder: Path, reason: str) -> Failure:
+    """The data folder cannot be used."""
+    return Failure(
+        "data_dir_unwritable",
+        f"数据目录 {folder} 无法写入({reason})。请用 --data-dir 或 AFTERSALES_DATA_DIR 指定可写的目录。",
+        f"The data folder {folder} cannot be written ({reason})."
+        " Name one that can with --data-dir or AFTERSALES_DATA_DIR.",
+    )

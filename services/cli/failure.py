@@ -1,0 +1,89 @@
+"""What went wrong, told to a person in both languages (or as JSON) instead of a traceback."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import typer
+from sqlalchemy.exc import DBAPIError
+
+from contracts.policy import PolicyInvalid
+from services.cli.output import show_json
+from services.kernel.event_store import StoreError
+from services.kernel.settings import SettingsInvalid
+
+#: Exit statuses: what was asked for is not there or does not hold; it cannot be begun like this.
+NOT_SO: Final = 1
+NOT_LIKE_THIS: Final = 2
+
+
+class Failure(Exception):
+    """A command cannot do what it was asked for. `mistakes` lists what is to be mended, zh / en each."""
+
+    def __init__(
+        self, code: str, zh: str, en: str, *, status: int = NOT_LIKE_THIS, mistakes: Sequence[str] = ()
+    ) -> None:
+        super().__init__(en)
+        self.code = code
+        self.zh = zh
+        self.en = en
+        self.status = status
+        self.mistakes = list(mistakes)
+
+
+@contextmanager
+def told(json: bool) -> Iterator[None]:
+    """Tell a failure and end with its status: JSON on standard output if asked for, else text on standard error."""
+    try:
+        yield
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        _tell(failure, json)
+        raise typer.Exit(failure.status) from None
+
+
+def _tell(failure: Failure, json: bool) -> None:
+    if json:
+        error = {"code": failure.code, "zh": failure.zh, "en": failure.en, "mistakes": failure.mistakes}
+        show_json({"error": error})
+        return
+    typer.echo(f"{failure.zh}\n{failure.en}", err=True)
+    for mistake in failure.mistakes:
+        typer.echo(f"  {mistake}", err=True)
+
+
+def failure_of(error: Exception) -> Failure | None:
+    """The failure that an error amounts to, where somebody at the command line can do something about it."""
+    match error:
+        case Failure():
+            return error
+        case SettingsInvalid():
+            return Failure(
+                "settings_invalid",
+                "配置有误,请改正(可用 aftersales config check 查看全部设置):",
+                "The configuration is wrong; mend it (aftersales config check shows all settings):",
+                mistakes=error.mistakes,
+            )
+        case PolicyInvalid():
+            return Failure(
+                "policy_invalid",
+                "政策文件有误,请改正:",
+                "The policy file is wrong; mend it:",
+                mistakes=[str(mistake) for mistake in error.mistakes],
+            )
+        case StoreError() | DBAPIError():
+            return Failure(
+                "store_unavailable",
+                f"数据库打不开:{error}。请检查数据目录的权限、磁盘空间和文件。",
+                f"The database cannot be opened: {error}. Check the data folder's permissions, space and files.",
+            )
+        case OSError(filename=str(name)):
+            return Failure(
+                "file_unusable",
+                f"无法使用 {name}:{error.strerror}。请检查路径和权限。",
+                f"Cannot use {name}: {error.strerror}. Check the path and its permissions.",
+            )
+        case _:
+            return None

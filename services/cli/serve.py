@@ -1,0 +1,132 @@
+"""`aftersales serve`: the services at work, until SIGTERM or SIGINT."""
+
+import asyncio
+import errno
+import os
+import signal
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from services.cli.claim import claimed
+from services.cli.environment import make_folder, settings_in_force, tokens_of
+from services.cli.failure import Failure, told
+from services.cli.output import AsJson, DataDir, show_json
+from services.cli.version import released
+from services.embedded import SERVICES, Embedded
+from services.kernel.actor import Actor
+from services.kernel.logging import set_up
+from services.kernel.settings import Settings
+
+#: The token that a first start prints, so that a newcomer can begin.
+FIRST_ACTOR: Final = Actor("store_manager", "newcomer")
+FIRST_TOKEN_DAYS: Final = 7
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. 监听地址。")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. 端口,0 表示任选。")] = None,
+    data_dir: Annotated[Path | None, DataDir] = None,
+    service: Annotated[
+        list[str] | None, typer.Option(help="Only this service; may be repeated. 只运行此服务,可重复。")
+    ] = None,
+    json: Annotated[bool, AsJson] = False,
+) -> None:
+    """Run the services, all or some of them, on a data folder. 运行服务(全部或其中几个)。"""
+    with told(json):
+        settings = settings_in_force(host=host, port=port, data_dir=data_dir)
+        names = _named(service or list(SERVICES))
+        set_up(settings.log_level, settings.log_format)
+        make_folder(settings.data_dir)
+        with claimed(settings.data_dir, names):
+            asyncio.run(_serve(settings, names, json))
+
+
+def _named(services: list[str]) -> list[str]:
+    unknown = [name for name in services if name not in SERVICES]
+    if unknown:
+        known = ", ".join(SERVICES)
+        raise Failure(
+            "unknown_service",
+            f"--service:没有 {', '.join(unknown)} 这个服务。可选:{known}。",
+            f"--service: there is no service {', '.join(unknown)}. There are: {known}.",
+        )
+    return [name for name in SERVICES if name in services]
+
+
+async def _serve(settings: Settings, names: list[str], json: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    first = not settings.token_secret.get_secret_value() and not (settings.data_dir / "token.secret").exists()
+    tokens_of(settings)
+    server = Embedded(settings, only=names)
+    try:
+        await _started(server, settings)
+        _tell(server, names, first, json)
+        await stop.wait()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)  # a second signal ends it at once
+        await server.leave()
+    finally:
+        await server.stop()
+
+
+async def _started(server: Embedded, settings: Settings) -> None:
+    try:
+        await server.start()
+    except OSError as error:
+        raise _not_listening(settings, error) or error from None
+
+
+def _not_listening(settings: Settings, error: OSError) -> Failure | None:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return Failure(
+            "port_in_use",
+            f"端口 {where} 已被占用。请停止占用它的程序,或换一个:--port 0 任选空闲端口。",
+            f"The port {where} is in use. Stop what uses it, or take another: --port 0 takes a free one.",
+        )
+    if isinstance(error, OSError) and error.filename is None:
+        return Failure(
+            "cannot_listen",
+            f"无法监听 {where}:{error.strerror}。请检查 --host 和 --port。",
+            f"Cannot listen on {where}: {error.strerror}. Check --host and --port.",
+        )
+    return None
+
+
+def _tell(server: Embedded, names: list[str], first: bool, json: bool) -> None:
+    token = server.token(FIRST_ACTOR, timedelta(days=FIRST_TOKEN_DAYS)) if first else ""
+    if json:
+        show_json(
+            {
+                "url": server.base_url,
+                "docs": f"{server.base_url}/docs",
+                "services": names,
+                "data_dir": str(server.settings.data_dir),
+                "policy": server.policy.version,
+                "pid": os.getpid(),
+                **({"token": token} if token else {}),
+            }
+        )
+        return
+    typer.echo(f"aftersales {released()} · {', '.join(names)}")
+    typer.echo(f"  监听 listening   {server.base_url}")
+    typer.echo(f"  文档 API docs    {server.base_url}/docs?token={token or '…'}")
+    typer.echo(f"  数据 data        {server.settings.data_dir}")
+    typer.echo(f"  令牌 a token     aftersales token --role agent --name 小李{_folder_option(server.settings)}")
+    typer.echo("  停止 stop        Ctrl-C")
+    if token:
+        typer.echo(f"\n首次启动,送上店长令牌({FIRST_TOKEN_DAYS} 天有效),可以马上试:")
+        typer.echo(f"First start: here is a store manager's token, good for {FIRST_TOKEN_DAYS} days. Try:")
+        typer.echo(f"  TOKEN={token}")
+        typer.echo(f'  curl -H "Authorization: Bearer $TOKEN" {server.base_url}/v1/cases')
+
+
+def _folder_option(settings: Settings) -> str:
+    usual = settings_in_force().data_dir
+    return "" if settings.data_dir == usual else f" --data-dir {settings.data_dir}"

@@ -1,0 +1,21 @@
+"""The trace that a request belongs to (W3C Trace Context): the caller's, or one of our own."""
+
+import re
+import secrets
+
+from aiohttp import web
+
+TRACE_ID = web.RequestKey("trace_id", str)
+#: The caller's `traceparent`, empty where there is none.
+TRACEPARENT = web.RequestKey("traceparent", str)
+
+#: Neither id may be all zeros.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def follow(request: web.Request) -> None:
+    """Note the trace of a request."""
+    given = request.headers.get("traceparent", "")
+    match = _TRACEPARENT.fullmatch(given)
+    request[TRACEPARENT] = given if match else ""
+    request[TRACE_ID] = match[1] if match else secrets.token_hex(16)

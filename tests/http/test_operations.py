@@ -1,0 +1,102 @@
+"""What operators and scenario runs ask: health, readiness, metrics, lag, the clock (`conventions.md` HTTP)."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.kernel.event_store import StoreUnavailable
+from tests.http.server import NOW, Server
+
+
+def test_health_touches_nothing(fresh: Server) -> None:
+    """It answers though every database is gone; readiness does not."""
+    assert fresh.send("GET", "/readyz").body == {
+        "ready": True,
+        "problems": {"cases": [], "refunds": [], "liability": []},
+    }
+    for service in ("cases", "refunds", "liability"):
+        (fresh.settings.data_dir / f"{service}.db").unlink()
+    assert fresh.send("GET", "/healthz").body == {"status": "ok"}
+    assert fresh.send("GET", "/readyz").status == 503
+
+
+def test_readiness_looks_at_migrations(fresh: Server) -> None:
+    """A database that is behind keeps the server from being ready, and says which."""
+    database = sqlite3.connect(fresh.settings.data_dir / "refunds.db")
+    table = database.execute("SELECT name FROM sqlite_master WHERE name LIKE 'alembic%'").fetchone()[0]
+    database.execute(f"UPDATE {table} SET version_num = '0001'")
+    database.commit()
+    database.close()
+    answer = fresh.send("GET", "/readyz")
+    assert answer.status == 503
+    assert answer.body["problems"]["refunds"]
+
+
+def test_metrics_name_no_case_and_no_order(server: Server) -> None:
+    """Counters tell command and outcome; ids never become labels."""
+    case = server.case()
+    server.command(f"/v1/cases/{case}/give-guidance", {"x": 1})
+    server.command(f"/v1/cases/{case}/trace-parcel", {"tracking_no": "T", "status": "on its way"})
+    answer = server.get("/metrics", "service")
+    text = answer.raw.decode()
+    assert 'aftersales_commands_total{command="trace_parcel",outcome="accepted",service="cases"}' in text
+    assert 'command="give_guidance",outcome="invalid"' in text
+    assert case not in text
+    assert case.rpartition("-")[0] + '"' not in text
+
+
+def test_lag(server: Server) -> None:
+    """Every consumer and how far it is behind; all have caught up when things are quiet."""
+    server.case()
+    server.settle()
+    answer = server.get("/v1/lag")
+    assert answer.body["caught_up"]
+    assert {one["service"] for one in answer.body["consumers"]} == {"cases", "refunds", "liability"}
+    assert all(one["behind"] == 0 for one in answer.body["consumers"])
+
+
+def test_the_clock_is_set_by_hand(fresh: Server) -> None:
+    """Only where it is manual: what is due by then happens; a wrong time is named."""
+    case = fresh.case()
+    later = "2026-10-06T12:00:00+08:00"
+    answer = fresh.command("/v1/clock", {"now": later}, "store_manager", method="PUT")
+    assert (answer.status, answer.body) == (200, {"now": later})
+    assert fresh.get(f"/v1/cases/{case}").body["promise"] == "broken"
+    wrong: list[Any] = [{}, {"now": 7}, {"now": "soon"}, {"now": "2026-10-06T12:00:00"}, []]
+    for body in wrong:
+        answer = fresh.command("/v1/clock", body, "service", method="PUT")
+        assert (answer.status, answer.code) == (422, "invalid")
+        assert answer.field("now")["rule"] == "time"
+    assert fresh.command("/v1/clock", b"[" * 100_000, "service", method="PUT").field("body")["rule"] == "json"
+
+
+def test_a_real_clock_cannot_be_set(tmp_path: Path) -> None:
+    """Where the clock is the machine's, there is no such address."""
+    server = Server(tmp_path, manual=False)
+    try:
+        answer = server.command("/v1/clock", {"now": NOW}, "store_manager", method="PUT")
+        assert (answer.status, answer.code) == (404, "not_found")
+    finally:
+        server.close()
+
+
+def test_a_store_that_is_away_is_said_to_be(fresh: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503, retryable, with Retry-After; the same key works once it is back."""
+    case = fresh.case()
+    path, body = f"/v1/cases/{case}/propose-compensation", {"kind": "cash", "amount_fen": 1}
+    store = fresh.embedded._running["cases"].service.store
+
+    async def away(batch: Any) -> list[Any]:
+        return [StoreUnavailable("disk full") for _ in batch]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "commit", away)
+        answer = fresh.command(path, body, key="later")
+        refused = fresh.command(path, {"x": 1}, key="later-refused")
+    for one in (answer, refused):
+        assert (one.status, one.code, one.headers["Retry-After"]) == (503, "unavailable", "1")
+        assert one.body["retryable"]
+    answer = fresh.command(path, body, key="later")
+    assert (answer.status, answer.body["proposal"], answer.headers["Idempotent-Replayed"]) == (200, "P1", None)

@@ -1,0 +1,72 @@
+"""The API keeps what its document says, whatever is sent (issue: Bad input)."""
+
+from itertools import count
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.generation import GenerationMode
+
+from services.openapi import FILE
+from tests.http.server import Server
+
+load_all_checks()
+#: Left out: what fits the schema may still be refused by a rule of the business (`positive_data_acceptance`), and what
+#: needs several requests in a row is for `test_walk.py`.
+CHECKED = CHECKS.get_by_names(
+    [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+        "negative_data_rejection",
+        "missing_required_header",
+        "unsupported_method",
+        "ignored_auth",
+    ]
+)
+#: A clock that is set at random would end every token; `test_operations.py` sets it.
+schema = schemathesis.openapi.from_path(FILE).exclude(path="/v1/clock")
+_keys = count(1)
+
+
+@pytest.fixture(scope="module")
+def known(server: Server) -> dict[str, str]:
+    """Things that exist, for every second address."""
+    order = server.order()
+    return {"order_id": order, "case_id": server.case("exchange_request", order_id=order), "sku": "LOCK-A1"}
+
+
+def _aim(case: Case, known: dict[str, str], key: int) -> None:
+    """Point a well-formed request at something that exists, so that rules are reached, under a key of its own."""
+    if key % 2:
+        for name in case.path_parameters:
+            case.path_parameters[name] = known.get(name, case.path_parameters[name])
+        if isinstance(case.body, dict) and "order_id" in case.body:
+            case.body["order_id"] = known["order_id"]
+    if "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = f"fuzz-{key}"
+
+
+@schema.parametrize()
+@settings(
+    max_examples=12,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_the_document_is_kept(case: Case, server: Server, known: dict[str, str]) -> None:
+    """No fault inside, only described statuses, headers and bodies; what breaks the schema is refused."""
+    assert case.meta is not None
+    if case.meta.generation.mode is GenerationMode.POSITIVE:
+        _aim(case, known, next(_keys))
+    case.call_and_validate(
+        base_url=f"http://{server.address}",
+        headers={"Authorization": f"Bearer {server.token('store_manager')}"},
+        checks=CHECKED,
+        timeout=20,
+    )
