@@ -1,4 +1,7 @@
-"""Folds one history in a process of its own, and the same rows raw: `python -m benchmarks.fold_process URL N ROUNDS`."""
+"""Folds one history in a process of its own, in turn with reading the same rows raw and with the library.
+
+`python -m benchmarks.fold_process URL EVENTS ROUNDS LIBRARY_EVENTS`
+"""
 
 import asyncio
 import resource
@@ -7,11 +10,13 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
 from benchmarks.history import STREAM
+from benchmarks.peers.library import LongHistory
 from contracts.registry import decode
 from services.cases.domain.file import OrderFile
 from services.kernel.ledger import EVENT_COLUMNS
@@ -23,6 +28,7 @@ class Folded(msgspec.Struct):
 
     ours: list[float]
     raw: list[float]
+    library: list[float]
     memory_mb: float
     shares: dict[str, float]
 
@@ -52,7 +58,7 @@ def _raw(path: str) -> float:
     return seconds
 
 
-async def fold(url: str, count: int, rounds: int) -> Folded:
+async def fold(url: str, count: int, rounds: int, library_events: int) -> Folded:
     """Fold as a service does when a file is not in memory: page by page."""
     store = SqliteStore(url, decode)
     path = sa.make_url(url).database or ""
@@ -67,11 +73,16 @@ async def fold(url: str, count: int, rounds: int) -> Folded:
         async for _ in store.stream_pages(STREAM, decode=decoded):
             pass
 
-    ours, raw = [], []
+    await reading(True)  # opens the connection
+    await folding()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    library = LongHistory(Path(path).parent, library_events)
+    ours, raw, theirs = [], [], []
     for _ in range(rounds):
         ours.append(await _seconds(folding))
         raw.append(_raw(path))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        theirs.append(library.events_per_second())
+    library.close()
     records = await _seconds(lambda: reading(False))
     decoded = await _seconds(lambda: reading(True))
     await store.close()
@@ -83,13 +94,13 @@ async def fold(url: str, count: int, rounds: int) -> Folded:
         "evolve": whole - decoded,
     }
     parts = {name: max(0.0, seconds) / whole for name, seconds in steps.items()}
-    return Folded([count / one for one in ours], [count / one for one in raw], memory, parts)
+    return Folded([count / one for one in ours], [count / one for one in raw], theirs, memory, parts)
 
 
 def main() -> None:
     """Read the command line, fold, and write what was seen."""
-    _, url, count, rounds = sys.argv
-    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(fold(url, int(count), int(rounds)))))
+    _, url, *numbers = sys.argv
+    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(fold(url, *map(int, numbers)))))
 
 
 if __name__ == "__main__":

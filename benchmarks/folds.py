@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.figures import Figure, Report, Rounds, interleaved, shares
+from benchmarks.figures import Figure, Report, Rounds, shares
 from benchmarks.fold_process import Folded
 from benchmarks.history import write
-from benchmarks.peers.library import LongHistory
+from benchmarks.processes import environment
 from benchmarks.sizes import Sizes
 
 SECTION = "folds"
@@ -18,32 +18,26 @@ SECTION = "folds"
 def run(report: Report, folder: Path, sizes: Sizes) -> None:
     """Measure each length in a process of its own, so that its memory is its own."""
     report.section("Fold of a long history (one order file; read, decode, evolve)")
-    library = _library(folder, sizes)
     folded: dict[int, Folded] = {}
     for count in sizes.histories:
         own = folder / f"history{count}"
         own.mkdir(parents=True)
         url = write(own, count)
         rounds = sizes.rounds if count <= sizes.library_history else 1
-        one = folded[count] = _in_own_process(url, count, rounds)
+        one = folded[count] = _in_own_process(url, count, rounds, min(count, sizes.library_history))
         ours, raw = Rounds(tuple(one.ours)), Rounds(tuple(one.raw))
         name = f"{count:,} events ({one.memory_mb:.0f} MB)"
         report.add(Figure(SECTION, name, "events/s", ours, "raw rows, bare driver", raw, 0.15))
-        report.add(Figure(SECTION, name, "events/s", ours, "eventsourcing", library, 5))
+        report.add(Figure(SECTION, name, "events/s", ours, "eventsourcing", Rounds(tuple(one.library)), 5))
     _explain(report, folded, sizes)
 
 
-def _library(folder: Path, sizes: Sizes) -> Rounds:
-    folder.mkdir(parents=True, exist_ok=True)
-    history = LongHistory(folder, sizes.library_history)
-    [measured] = interleaved(min(3, sizes.rounds), history.events_per_second)
-    history.close()
-    return measured
-
-
-def _in_own_process(url: str, count: int, rounds: int) -> Folded:
+def _in_own_process(url: str, *numbers: int) -> Folded:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.fold_process", url, str(count), str(rounds)], capture_output=True, check=True
+        [sys.executable, "-m", "benchmarks.fold_process", url, *map(str, numbers)],
+        capture_output=True,
+        check=True,
+        env=environment(),
     )
     return msgspec.json.decode(done.stdout, type=Folded)
 
@@ -67,7 +61,7 @@ def _explain(report: Report, folded: dict[int, Folded], sizes: Sizes) -> None:
     report.note(SECTION, f"{longest:,} events: {shares(last.shares)}")
     report.note(
         SECTION,
-        f"the library was given {sizes.library_history:,} events; longer histories are compared by its rate there",
+        f"the library was given {sizes.library_history:,} events at most; longer histories compare with its rate there",
     )
     report.note(
         SECTION, f"memory: {first.memory_mb:.0f} MB for {shorter:,} events, {last.memory_mb:.0f} MB for {longest:,}"

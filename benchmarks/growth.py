@@ -1,5 +1,6 @@
 """How the cost of a command grows with the number of orders and events that are there already."""
 
+from collections import Counter
 from pathlib import Path
 
 from benchmarks import workload
@@ -9,23 +10,25 @@ from benchmarks.sizes import Sizes
 
 SECTION = "growth"
 CLIENTS = 32
+#: Commands of one round about an order in the workload.
+ROUND = 3
 
 
 def run(report: Report, folder: Path, sizes: Sizes) -> None:
     """Measure on one server that fills up, with commands about orders from all of them."""
     report.section(f"Growth with orders and events ({CLIENTS} clients, all services)")
     first: Rounds | None = None
+    each = max(1, sizes.commands // CLIENTS // ROUND) * ROUND
     with server("aftersales", folder / "growing") as running:
         orders: list[str] = []
-        seen = 0
+        used: Counter[str] = Counter()
         for number in sizes.orders:
             orders += running.prepare(number - len(orders))
             rates = []
             for _ in range(sizes.rounds):
-                step = max(1, len(orders) // CLIENTS)
-                chosen = (orders[seen % step :: step] + orders)[:CLIENTS]
-                plan = [workload.commands([one], sizes.commands // CLIENTS, first_round=seen) for one in chosen]
-                seen += -(-sizes.commands // CLIENTS // 3) + 1
+                chosen = sorted(orders, key=used.__getitem__)[:CLIENTS]
+                plan = [workload.commands([one], each, first_round=used[one]) for one in chosen]
+                used.update(dict.fromkeys(chosen, each // ROUND))
                 measured, spent = running.counted(plan)
                 running.drained()
                 rates.append(measured.per_second)

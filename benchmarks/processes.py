@@ -1,5 +1,6 @@
 """Servers and load generators as processes, from the side that starts them."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,11 @@ from benchmarks.workload import Load, Measured, Request
 
 #: Clients that prepare orders and cases.
 PREPARING_CLIENTS = 32
+
+
+def environment() -> dict[str, str]:
+    """What processes of these benchmarks need to find them, wherever they are started."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 class Server:
@@ -53,7 +59,11 @@ class Server:
         """Play requests from a process of their own; raises `RuntimeError` when some are refused."""
         load = Load(self.started.host, self.started.port, self.started.token, list(clients))
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.load"], input=msgspec.json.encode(load), capture_output=True, check=True
+            [sys.executable, "-m", "benchmarks.load"],
+            input=msgspec.json.encode(load),
+            capture_output=True,
+            check=True,
+            env=environment(),
         )
         measured = msgspec.json.decode(done.stdout, type=Measured)
         if measured.refused:
@@ -77,10 +87,9 @@ def server(kind: str, data_dir: Path, *arguments: str) -> Iterator[Server]:
         [sys.executable, "-m", "benchmarks.server", kind, "--data-dir", str(data_dir), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        env=environment(),
     )
     try:
         yield Server(process)
     finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(60)
+        process.communicate(timeout=60)  # ends its standard input, and so the server

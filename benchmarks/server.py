@@ -19,7 +19,7 @@ from aiohttp import web
 
 from benchmarks.peers.bare_handler import bare_app
 from benchmarks.processor import loop_shares, thread_seconds
-from services.embedded import SERVICES, Embedded
+from services.embedded import SERVICES, Embedded, spare_collector
 from services.kernel import logging
 from services.kernel.actor import Actor
 from services.kernel.settings import load_settings
@@ -70,6 +70,7 @@ async def aftersales(data_dir: Path, only: tuple[str, ...]) -> tuple[Started, Ca
     logging.set_up("error", "json")
     embedded = Embedded(load_settings({}, data_dir=data_dir, port=0), only=only)
     await embedded.start()
+    spare_collector()
     host, port = embedded.base_url.removeprefix("http://").split(":")
     token = embedded.token(Actor("agent", "小李"), timedelta(days=1))
     return Started(host, int(port), token), embedded.stop, embedded.settle

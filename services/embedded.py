@@ -1,6 +1,7 @@
 """The services on one machine, without broker: SQLite files, one process, consumers that read each other's logs."""
 
 import asyncio
+import gc
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from services.cases.bootstrap import CasesService
 from services.kernel.actor import Actor
 from services.kernel.clock import Clock, ManualClock, SystemClock
 from services.kernel.http import lists
-from services.kernel.http.app import make_app
+from services.kernel.http.app import Handler, make_app
 from services.kernel.http.body import read_command, read_json
 from services.kernel.http.identity import Tokens
 from services.kernel.log_reader import FollowedLog
@@ -35,6 +36,8 @@ log = structlog.get_logger(__name__)
 #: Room for a video and what surrounds it in a form.
 MAX_BODY_BYTES = 52 << 20
 SETTLE_SECONDS = 30.0
+#: How long requests under way may take when the server stops; a supervisor waits no longer than ten seconds.
+FINISH_SECONDS = 8.0
 #: Years that a clock may be set to by hand: a little away from what a calendar can hold, for times are added to it.
 FIRST_YEAR, LAST_YEAR = 1970, 2999
 
@@ -83,6 +86,7 @@ class Embedded:
         self._elsewhere: dict[str, Running] = {}
         self._runner: web.AppRunner | None = None
         self._leaving = False
+        self._under_way = 0
         self.base_url = ""
 
     # -- life
@@ -122,6 +126,7 @@ class Embedded:
 
     async def _listen(self) -> None:
         app = make_app(self.policy, self.tokens, self.clock, MAX_BODY_BYTES)
+        app.middlewares.append(self._count)
         for one in self._running.values():
             app.add_routes(one.routes())
         app.add_routes(
@@ -133,7 +138,7 @@ class Embedded:
                 web.put("/v1/clock", self._set_clock),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.settings.host, self.settings.port)
         await site.start()
@@ -156,7 +161,25 @@ class Embedded:
                 steps.push_async_callback(one.service.rest)
             if self._runner is not None:
                 steps.push_async_callback(self._runner.cleanup)
+                steps.push_async_callback(self._finish, self._runner)
         self._running, self._elsewhere, self._runner = {}, {}, None
+
+    async def _finish(self, runner: web.AppRunner) -> None:
+        """Take no more connections and wait for the requests under way: cleaning up would drop what still arrives."""
+        for site in list(runner.sites):
+            await site.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_SECONDS):
+                while self._under_way:  # noqa: ASYNC110 - over in milliseconds, and only once
+                    await asyncio.sleep(0.01)
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._under_way += 1
+        try:
+            return await handler(request)
+        finally:
+            self._under_way -= 1
 
     # -- what operators and scenario runs ask
 
@@ -252,6 +275,17 @@ def _given_time(body: Any) -> datetime:
         f"须为 {FIRST_YEAR} 到 {LAST_YEAR} 年间带时区的 RFC 3339 时间",
         f"must be an RFC 3339 time with offset, in the years {FIRST_YEAR} to {LAST_YEAR}",
     )
+
+
+def spare_collector() -> None:
+    """For a process that does nothing but serve, once it has started: look for garbage less often, and only in what
+    came since.
+
+    Measured with 32 clients: it took a seventh of the event loop's time (60 µs a command), and next to nothing after.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def token_secret(settings: Settings) -> str:

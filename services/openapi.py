@@ -23,7 +23,7 @@ async def published() -> bytes:
             headers = {"Authorization": f"Bearer {server.token(Actor('agent', 'docs'))}"}
             async with (
                 aiohttp.ClientSession(server.base_url) as session,
-                session.get("/v1/openapi.json", headers=headers) as response,
+                session.get("/v1/openapi.json", headers=headers, raise_for_status=True) as response,
             ):
                 return msgspec.json.format(await response.read(), indent=1) + b"\n"
         finally:

@@ -34,6 +34,8 @@ COLUMNS: Final = "110"
 PATIENCE_SECONDS: Final = 60.0
 
 _BLOCKS = re.compile(r"^```sh\n(?P<commands>.*?)^```$(?:\n\n^```text\n(?P<shown>.*?)^```$)?", re.MULTILINE | re.DOTALL)
+#: A token is shown by its beginning: the rest is long, and nobody else's.
+_TOKEN = re.compile(r"\b(eyJ[\w-]{9})[\w-]+\.[\w-]+\.[\w-]+")
 _END = "\x04end"
 #: Before each command of the shell, waits until no consumer of any service is behind.
 _SETTLE: Final = """
@@ -47,7 +49,6 @@ trap settle DEBUG
 _VARYING: Final = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), "<token>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?"), "<time>"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b( +\d+ (s|秒|min|分)){0,2}"), "<time>"),
     (re.compile(r"(?<=\d\+)[0-9a-f]{8}\b"), "<hash>"),
@@ -109,6 +110,7 @@ class Tour:
             "LC_ALL": locale,
             "COLUMNS": COLUMNS,
             "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",
             "PATH": f"{bin_folder}:{os.environ['PATH']}",
             "MAKEFLAGS": f"--no-print-directory -o .venv/.ready BIN={bin_folder}",
             "AFTERSALES_DATA_DIR": str(folder / "var"),
@@ -150,7 +152,7 @@ class Tour:
 
     def _there(self, printed: str) -> str:
         printed = printed.replace(f"127.0.0.1:{self._port}", "127.0.0.1:8080").replace(f"{self._folder}/var", "var")
-        return printed.replace(f"{self._folder}/", "/tmp/")
+        return _TOKEN.sub(r"\1…", printed.replace(f"{self._folder}/", "/tmp/"))
 
     def _start_server(self) -> str:
         with self._log.open("w") as log:

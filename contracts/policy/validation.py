@@ -44,9 +44,7 @@ class PolicyInvalid(Exception):
 Found = tuple[Path, Text]
 
 
-def find_mistakes(
-    data: Mapping[str, Any], base: Mapping[str, Any], places: Mapping[Path, Place]
-) -> Iterator[Mistake]:
+def find_mistakes(data: Mapping[str, Any], base: Mapping[str, Any], places: Mapping[Path, Place]) -> Iterator[Mistake]:
     """Check the whole content of a policy: its shape against the structs, then what holds between its parts.
 
     `base` is the package's own content, whose texts are all there are; `places` says where things stand.

@@ -379,6 +379,30 @@ def _copied(document: type[T], item: Any, **given: Any) -> T:
     return document(**{name: given[name] if name in given else getattr(item, name) for name in names})
 
 
+def _causes_first(records: Iterable[Record]) -> list[Record]:
+    """Records in the order in which this service decided or learned them, but none before the one that caused it.
+
+    Clocks have no say (`faults.md` row 16). Liability may be heard before refunds, whose event it answers.
+    """
+    waiting: dict[str, list[Record]] = {}
+    known = list(records)
+    missing = {record.id for record in known}
+    placed: list[Record] = []
+
+    def place(record: Record) -> None:
+        if record.causation_id in missing and record.causation_id != record.id:
+            waiting.setdefault(record.causation_id, []).append(record)
+            return
+        placed.append(record)
+        missing.discard(record.id)
+        for follower in waiting.pop(record.id, ()):
+            place(follower)
+
+    for record in known:
+        place(record)
+    return placed
+
+
 def timeline(policy: Policy, records: Iterable[Record]) -> list[Happening]:
     """What happened, in the order in which it did, in all three services."""
     labels = policy.texts.events
@@ -393,7 +417,7 @@ def timeline(policy: Policy, records: Iterable[Record]) -> list[Happening]:
             policy=record.policy,
             data=msgspec.Raw(record.data),
         )
-        for record in sorted(records, key=lambda record: (record.time, record.id))
+        for record in _causes_first(records)
     ]
 
 

@@ -21,6 +21,7 @@ from services.kernel.actor import LADDER, Actor
 from services.kernel.decider import Context
 from services.kernel.http import lists
 from services.kernel.http.app import actor_of
+from services.kernel.http.case_commands import case_command_route
 from services.kernel.http.commands import CommandAnswer, CommandDesk, Target, stream_of_case, stream_of_order
 from services.kernel.http.lists import Filter
 from services.kernel.http.openapi import Operation, command, describe
@@ -121,10 +122,7 @@ class CasesHttp:
             web.get("/v1/cases", CASES.handler(self._service, "Cases, newest first", "cases")),
             web.get("/v1/cases/{case_id}", self.read_case),
             *(
-                web.post(
-                    f"/v1/cases/{{case_id}}/{name.replace('_', '-')}",
-                    self._told(name, self._desk.case_command(name), "cases"),
-                )
+                case_command_route(name, self._told(name, self._desk.case_command(name), "cases"))
                 for name in CASE_COMMANDS
             ),
             web.post("/v1/stock/{sku}", self._told("report_stock", self._report_stock, "stock")),

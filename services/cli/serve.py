@@ -15,7 +15,7 @@ from services.cli.environment import make_folder, settings_in_force, tokens_of
 from services.cli.failure import Failure, told
 from services.cli.output import AsJson, DataDir, show_json
 from services.cli.version import released
-from services.embedded import SERVICES, Embedded
+from services.embedded import SERVICES, Embedded, spare_collector
 from services.kernel.actor import Actor
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings
@@ -66,6 +66,7 @@ async def _serve(settings: Settings, names: list[str], json: bool) -> None:
     server = Embedded(settings, only=names)
     try:
         await _started(server, settings)
+        spare_collector()
         _tell(server, names, first, json)
         await stop.wait()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -34,7 +34,7 @@ class Append(msgspec.Struct, frozen=True):
 class Statement(msgspec.Struct, frozen=True):
     """SQL on read tables, run for each row in the same transaction, in the order given.
 
-    Placeholders are those of the database's driver. SQL without any takes one empty row: `[()]`; no rows, no run.
+    Placeholders are `?` in every database. SQL without any takes one empty row: `[()]`; no rows, no run.
     """
 
     sql: str
@@ -137,7 +137,8 @@ class CommitFailed(StoreError):
 
 class StoreUnavailable(StoreError):
     """The database is locked, full, away or closed. Nothing was written; the same commit may be tried
-    again."""
+    again. (Where a server was lost while it committed and is not back in time, that is not known: the version, mark or
+    key of the commit then tells when it is tried again.)"""
 
 
 class CorruptRecord(StoreError):
@@ -253,13 +254,14 @@ class CommitSignal:
     """Wakes those in this process who wait for new events; other processes have to poll, hence the
     timeout.
 
-    It also keeps what was just committed for the consumers in this process: reading it back from the database, once
-    for each of them, took them longer than handling it.
+    It also keeps what was just committed for the consumers in this process, who otherwise each read it back from the
+    database. Together with larger batches (`log_reader.LINGER_SECONDS`), measured on two busy cores: from 150 to
+    between 240 and 480 commands a second with one client.
     """
 
     def __init__(self) -> None:
         self.position = 0
-        """Last position committed by this store, 0 before its first commit."""
+        """Last position known to be committed, 0 before the first commit of this store."""
         self._waiting = asyncio.Event()
         self._recent: deque[Record] = deque(maxlen=RECENT_RECORDS)
 

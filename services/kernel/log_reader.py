@@ -19,7 +19,7 @@ BATCH_RECORDS = 500
 #: How long a reader waits before it looks whether another process wrote to the log, in seconds.
 POLL_SECONDS = 0.5
 #: How long a reader waits when more was added while it was at work, in seconds. Under load many events then share a
-#: batch, and so a transaction: at every commit anew, consumers took more of the machine than commands did.
+#: batch, and so a transaction and a flush, instead of one for every commit and every consumer.
 LINGER_SECONDS = 0.05
 #: How long a reader waits before it looks whether a log that is away has come, in seconds.
 AWAY_SECONDS = 1.0

@@ -425,11 +425,15 @@ class _Bell:
         await self._engine.dispose()
 
     async def _serve(self) -> None:
+        lost = False
         while True:
             try:
                 await self._serve_connection()
+                lost = False
             except Exception as error:
-                log.warning("bell_lost", error=str(error))
+                if not lost:  # once for each time that the server is away
+                    log.warning("bell_lost", error=str(error))
+                lost = True
             await asyncio.sleep(RECONNECT_S)
 
     async def _serve_connection(self) -> None:

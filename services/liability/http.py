@@ -9,6 +9,7 @@ from aiohttp import web
 from contracts.events.liability import Share
 from contracts.policy import Policy
 from services.kernel.http import lists
+from services.kernel.http.case_commands import case_command_route
 from services.kernel.http.commands import CommandAnswer, CommandDesk, stream_of_case
 from services.kernel.http.lists import Filter
 from services.kernel.http.openapi import Operation, command, describe
@@ -101,10 +102,7 @@ class LiabilityHttp:
         """Every route of this service."""
         commands = self._service.part.domain.commands
         return [
-            *(
-                web.post(f"/v1/cases/{{case_id}}/{name.replace('_', '-')}", self._command(name, spec))
-                for name, spec in commands.items()
-            ),
+            *(case_command_route(name, self._command(name, spec)) for name, spec in commands.items()),
             web.get("/v1/charges", CHARGES.handler(self._service, "What parties bear, by case", "liability")),
             web.get("/v1/losses", LOSSES.handler(self._service, "Net losses by case", "liability")),
             web.get("/v1/cases/{case_id}/charges", self.read_charges),

@@ -11,6 +11,7 @@ from contracts.events.refunds import Settlement
 from contracts.policy import Policy
 from services.kernel.http import lists
 from services.kernel.http.body import read_command
+from services.kernel.http.case_commands import case_command_route
 from services.kernel.http.commands import CommandAnswer, CommandDesk, stream_of_case
 from services.kernel.http.lists import Filter
 from services.kernel.http.openapi import Operation, command, describe
@@ -129,10 +130,7 @@ class RefundsHttp:
     def routes(self) -> list[web.RouteDef]:
         """Every route of this service."""
         return [
-            *(
-                web.post(f"/v1/cases/{{case_id}}/{name.replace('_', '-')}", self._command(name, spec))
-                for name, spec in COMMANDS.items()
-            ),
+            *(case_command_route(name, self._command(name, spec)) for name, spec in COMMANDS.items()),
             web.get("/v1/payouts", PAYOUTS.handler(self._service, "Payouts, newest first", "refunds")),
             web.get("/v1/settlements", SETTLEMENTS.handler(self._service, "Settlements by case", "refunds")),
             web.get("/v1/exceptions", EXCEPTIONS.handler(self._service, "What finance must look at", "refunds")),

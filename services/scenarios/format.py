@@ -427,12 +427,19 @@ class _Reader:
         return None
 
 
+#: Fields that hold numbers which are names: whoever leaves out the quotes means the text.
+_NUMBERS = frozenset({"tracking_no", "payment_ref", "channel_ref", "channel_refund_id", "order_id", "sku", "buyer_id"})
+
+
 def _plain(value: Any) -> Any:
     """The value as JSON can carry it: YAML's times become RFC 3339 text again, all else stays as written."""
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {
+            str(key): str(item) if key in _NUMBERS and type(item) is int else _plain(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value

@@ -42,7 +42,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     def field(self, name: str) -> dict[str, str]:
         """What is wrong with a field."""
-        return {error["field"]: error for error in self.body["errors"]}[name]
+        errors: list[dict[str, str]] = self.body["errors"]
+        return {error["field"]: error for error in errors}[name]
 
 
 class Server:

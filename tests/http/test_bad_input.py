@@ -211,6 +211,9 @@ def test_wrong_methods_and_addresses(server: Server) -> None:
     answer = server.command("/v1/cases", {}, method="DELETE")
     check(answer, 405, "method_not_allowed")
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
+    answer = server.get("/v1/cases/X-1/approve")
+    check(answer, 405, "method_not_allowed")
+    assert answer.headers["Allow"] == "POST"
     check(server.get("/v1/nothing"), 404, "not_found")
     check(server.command("/v1/cases/X-1/no-such-command", {}), 404, "not_found")
 

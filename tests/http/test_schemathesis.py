@@ -1,12 +1,14 @@
 """The API keeps what its document says, whatever is sent (issue: Bad input)."""
 
 from itertools import count
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.config import SchemathesisConfig
 from schemathesis.generation import GenerationMode
 
 from services.openapi import FILE
@@ -28,8 +30,11 @@ CHECKED = CHECKS.get_by_names(
         "ignored_auth",
     ]
 )
+#: A stale version or too long a body may be seen before what is wrong with the fields.
+_REFUSED = ["400", "401", "403", "404", "409", "412", "413", "415", "422"]
+_CONFIG = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": _REFUSED}}})
 #: A clock that is set at random would end every token; `test_operations.py` sets it.
-schema = schemathesis.openapi.from_path(FILE).exclude(path="/v1/clock")
+schema = schemathesis.openapi.from_path(FILE, config=_CONFIG).exclude(path="/v1/clock")
 _keys = count(1)
 
 
@@ -40,7 +45,7 @@ def known(server: Server) -> dict[str, str]:
     return {"order_id": order, "case_id": server.case("exchange_request", order_id=order), "sku": "LOCK-A1"}
 
 
-def _aim(case: Case, known: dict[str, str], key: int) -> None:
+def _aim(case: Case[Any], known: dict[str, str], key: int) -> None:
     """Point a well-formed request at something that exists, so that rules are reached, under a key of its own."""
     if key % 2:
         for name in case.path_parameters:
@@ -53,13 +58,13 @@ def _aim(case: Case, known: dict[str, str], key: int) -> None:
 
 @schema.parametrize()
 @settings(
-    max_examples=12,
+    max_examples=3,
     derandomize=True,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-def test_the_document_is_kept(case: Case, server: Server, known: dict[str, str]) -> None:
+def test_the_document_is_kept(case: Case[Any], server: Server, known: dict[str, str]) -> None:
     """No fault inside, only described statuses, headers and bodies; what breaks the schema is refused."""
     assert case.meta is not None
     if case.meta.generation.mode is GenerationMode.POSITIVE:
@@ -67,6 +72,6 @@ def test_the_document_is_kept(case: Case, server: Server, known: dict[str, str])
     case.call_and_validate(
         base_url=f"http://{server.address}",
         headers={"Authorization": f"Bearer {server.token('store_manager')}"},
-        checks=CHECKED,
+        checks=CHECKED,  # type: ignore[arg-type]
         timeout=20,
     )

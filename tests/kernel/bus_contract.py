@@ -5,7 +5,8 @@ and gives it a `bus` fixture. The services on it are toys: see `tests/kernel/toy
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -108,6 +109,9 @@ class Consumer(Protocol):
         """Wait until everything sent so far is handled or parked."""
 
 
+C = TypeVar("C", bound=Consumer)
+
+
 class Bus(Protocol):
     """What carries the toy service's events to any number of consumers."""
 
@@ -135,10 +139,14 @@ async def effects(consumer: Consumer) -> dict[str, list[int]]:
     return counted
 
 
-async def started(consumer: Consumer) -> Consumer:
+async def started(consumer: C) -> C:
     await consumer.start()
     await consumer.caught_up()
     return consumer
+
+
+def _goes_on(consumer: Consumer) -> bool:
+    return not consumer.parked
 
 
 class BusContract:
@@ -330,7 +338,7 @@ class BusContract:
             await bus.send(*(added(f"TB{n % 5}", part * 6 + n // 5 + 1) for n in range(30)))
         for consumer in both:
             await consumer.caught_up()
-            await until(lambda consumer=consumer: not consumer.parked)
+            await until(partial(_goes_on, consumer))
         assert await effects(both[0]) == {f"TB{n}": list(range(1, 37)) for n in range(5)}
         assert not any(consumer.stuck for consumer in both)
 

@@ -45,8 +45,10 @@ class PostgresDatabase:
 
     async def execute(self, sql: str) -> None:
         connection = await self.connect()
-        await connection.execute(sql)
-        await connection.close()
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
 
     async def empty(self) -> None:
         await self.execute("TRUNCATE events, streams, inbox, checkpoints, answers, notes")

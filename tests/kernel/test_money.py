@@ -1,6 +1,7 @@
 """Exact division of money."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -59,7 +60,7 @@ def test_more_weight_never_gets_less(amount: int, weights: list[int]) -> None:
     parts = allocate(amount, weights)
     assume(sum(weights) > 0)
     by_weight = sorted(zip(weights, parts, strict=True))
-    for (light, less), (heavy, more) in zip(by_weight, by_weight[1:], strict=False):
+    for (light, less), (heavy, more) in pairwise(by_weight):
         assert less <= more or light == heavy
 
 

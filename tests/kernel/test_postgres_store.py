@@ -167,7 +167,8 @@ async def test_missing_database_is_told(postgres: PostgresCluster) -> None:
 
 async def test_read_only_server_is_retryable(database: PostgresDatabase) -> None:
     """A server that is no longer the primary takes no commits, and takes them when it is one again."""
-    await database.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
+    alter = f"ALTER DATABASE {database.name}"
+    await asyncio.to_thread(database.cluster.execute, f"{alter} SET default_transaction_read_only = on")
     try:
         store = database.open(busy_timeout_s=1)
         with pytest.raises(StoreUnavailable, match="read-only"):
@@ -175,7 +176,7 @@ async def test_read_only_server_is_retryable(database: PostgresDatabase) -> None
         assert await store.head_position() == 0
         await store.close()
     finally:
-        await database.execute(f"ALTER DATABASE {database.name} RESET default_transaction_read_only")
+        await asyncio.to_thread(database.cluster.execute, f"{alter} RESET default_transaction_read_only")
     await commit(database.open(), append("TB1", 0, "a"))
 
 
@@ -192,7 +193,7 @@ async def test_closing_leaves_no_session(database: PostgresDatabase) -> None:
     other = await database.connect()
     async with asyncio.timeout(10):
         while await other.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'aftersales'"):
-            await asyncio.sleep(0.01)
+            await other.execute("SELECT pg_sleep(0.01)")
     await other.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from services.kernel.appender import Appender
-from services.kernel.event_store import Commit, CommitFailed, CommitResult, Statement, StoreUnavailable
+from services.kernel.event_store import CommitResult, Statement, StoreUnavailable
 from services.kernel.migrations import migrate, pending
 from services.kernel.proof import verify
 from services.kernel.sqlite_store import SqliteStore

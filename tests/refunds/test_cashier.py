@@ -19,9 +19,7 @@ from services.sandbox import Move, SandboxServer, SandboxSettings, start
 from tests.shop import FINANCE, NOON, PAID_FEN, Process, Shop, check_books, provider
 
 PAYOUT = "TB1-1:refund:F1"
-REQUESTED, SUCCEEDED, FAILED, UNKNOWN = (
-    f"payout.{what}" for what in ("requested", "succeeded", "failed", "unknown")
-)
+REQUESTED, SUCCEEDED, FAILED, UNKNOWN = (f"payout.{what}" for what in ("requested", "succeeded", "failed", "unknown"))
 
 
 @asynccontextmanager
@@ -155,7 +153,8 @@ async def test_what_a_person_decided_is_not_paid_again(tmp_path: Path) -> None:
 async def test_hopeless_payouts_hold_up_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many payouts stay unknown for ever, the ones after them are asked about in the same round."""
     monkeypatch.setattr("services.refunds.cashier.ASKED_AT_ONCE", 2)
-    async with paying(tmp_path, *["timeout"] * 5, *["timeout_paid"] * 2) as (shop, sandbox):
+    moves: list[Move] = ["timeout", "timeout", "timeout", "timeout", "timeout", "timeout_paid", "timeout_paid"]
+    async with paying(tmp_path, *moves) as (shop, sandbox):
         for n in range(7):
             await shop.refund(f"TB{n}")
             await shop.pass_time(1)
@@ -300,6 +299,7 @@ async def test_paying_by_hand(tmp_path: Path) -> None:
     [row] = (await shop.must("GET", "/v1/payouts?status=succeeded&wait=true"))["items"]
     assert (row["channel_ref"], datetime.fromisoformat(row["requested_at"])) == ("BANK-1", NOON)
     assert await payouts(shop) == [REQUESTED, SUCCEEDED]
-    body, headers = b"{}", {"content-type": "application/json"}
-    assert await post(shop, (body, headers)) == 404, "there is no provider that could call"
+    assert await post(shop, (b"{}", {"content-type": "application/json"})) == 404, (
+        "there is no provider that could call"
+    )
     await shop.close()

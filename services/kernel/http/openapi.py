@@ -96,11 +96,11 @@ def operations(routes: Iterable[web.AbstractRoute], own: Mapping[tuple[str, str]
     """The routes that are described, by themselves or (those of the server itself) in `own`."""
     described = []
     for route in routes:
-        path = route.resource.canonical if route.resource else ""
+        path = "" if route.resource is None else route.resource.canonical
         operation = getattr(route.handler, "operation", None) or own.get((route.method, path))
         if operation is not None and route.method != "HEAD":
             described.append(Described(path, route.method.lower(), operation))
-    return sorted(described)
+    return sorted(described, key=lambda one: (one.path, one.method))
 
 
 class Described(NamedTuple):

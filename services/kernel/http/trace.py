@@ -1,7 +1,7 @@
 """The trace that a request belongs to (W3C Trace Context): the caller's, or one of our own."""
 
 import re
-import secrets
+from random import getrandbits
 
 from aiohttp import web
 
@@ -18,4 +18,5 @@ def follow(request: web.Request) -> None:
     given = request.headers.get("traceparent", "")
     match = _TRACEPARENT.fullmatch(given)
     request[TRACEPARENT] = given if match else ""
-    request[TRACE_ID] = match[1] if match else secrets.token_hex(16)
+    # Not a secret, so not from the system's source: that is a system call, and took 2 % of a command.
+    request[TRACE_ID] = match[1] if match else f"{getrandbits(128) or 1:032x}"

@@ -1,3 +1,7 @@
+// The key that the document gives as an example. Each press of the button is a command of its own, unless somebody
+// fills in another key to repeat one.
+const EXAMPLE_KEY = "3f6c1a52-7d0e-4a7e-9b0c-5f1f6f0f8a11";
+
 SwaggerUIBundle({
   url: "/docs/openapi.json",
   dom_id: "#page",
@@ -6,9 +10,9 @@ SwaggerUIBundle({
   tagsSorter: "alpha",
   validatorUrl: null,
   requestInterceptor(request) {
-    // Try-out: each press of the button is a command of its own, unless a key was filled in.
-    if (!["GET", "HEAD"].includes((request.method || "GET").toUpperCase()) && !request.headers["Idempotency-Key"]) {
-      request.headers["Idempotency-Key"] = crypto.randomUUID();
+    if (request.headers["Idempotency-Key"] === EXAMPLE_KEY) {
+      const numbers = crypto.getRandomValues(new Uint32Array(4));
+      request.headers["Idempotency-Key"] = Array.from(numbers, (number) => number.toString(16)).join("-");
     }
     return request;
   },
