@@ -9,6 +9,7 @@ import msgspec
 
 from services.embedded import Embedded
 from services.kernel.actor import Actor
+from services.kernel.logging import set_up
 from services.kernel.settings import load_settings
 
 FILE = Path(__file__).parent.parent / "contracts" / "openapi.json"
@@ -31,4 +32,5 @@ async def published() -> bytes:
 
 
 if __name__ == "__main__":
+    set_up("error")
     FILE.write_bytes(asyncio.run(published()))

@@ -9,6 +9,7 @@ import msgspec
 
 from contracts.event import Event
 from services.kernel.actor import Actor
+from services.kernel.fields import Note
 
 Events = Sequence[Event]
 
@@ -48,7 +49,7 @@ class Context(msgspec.Struct, frozen=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a command. `note` is a free remark that its first event keeps."""
 
-    note: str = ""
+    note: Note = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,9 @@ import msgspec
 from services.kernel.decider import Command, CommandSpec, Context, Domain, Events, F
 from services.kernel.refusal import Refusal
 
-#: The longest remark, in characters.
-NOTE_MAX = 4000
 #: Wrong fields that one answer names.
 MAX_ERRORS = 50
 
-_NOTE = Annotated[str, msgspec.Meta(max_length=NOTE_MAX, pattern=r"^[^\x00]*$")]
 
 _EXPLAINED = (
     (
@@ -79,12 +76,9 @@ def _lowest(spec: CommandSpec[Any]) -> str:
 def parse(body_type: type[Command], body: Mapping[str, Any]) -> Any:
     """The body as its struct; raises `Refusal("invalid")` that names every wrong field."""
     try:
-        command = msgspec.convert(body, body_type)
-        if command.note:
-            msgspec.convert(command.note, _NOTE)
+        return msgspec.convert(body, body_type)
     except msgspec.ValidationError:
         raise wrong_fields(field_errors(body_type, body)) from None
-    return command
 
 
 def wrong_fields(errors: list[dict[str, str]]) -> Refusal:
@@ -104,7 +98,7 @@ def _in_struct(struct: type[msgspec.Struct], value: Mapping[str, Any], path: str
             yield _error(f"{path}{name}", "known_field", "没有这个字段", "is not a field of this command")
     for name, field in fields.items():
         if name in value:
-            yield from _in_value(_NOTE if name == "note" else field.type, value[name], f"{path}{name}")
+            yield from _in_value(field.type, value[name], f"{path}{name}")
         elif field.required:
             yield _error(f"{path}{name}", "required", "缺少必填字段", "is required")
 

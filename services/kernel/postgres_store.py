@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from itertools import count, groupby
+from itertools import chain, count, groupby
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -209,11 +209,11 @@ class PostgresStore(_PostgresReads, EventStore):
     async def _commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
         async with self._writing:
             outcomes = await self._write(batch)
-        positions = [outcome.position for outcome in outcomes if isinstance(outcome, CommitResult)]
-        if positions:
-            self.committed.announce(positions[-1])
-            self._bell.ring(positions[-1])
-        return outcomes
+            results = [outcome for outcome in outcomes if isinstance(outcome, CommitResult)]
+            if results:
+                self.committed.announce(results[-1].position, chain.from_iterable(one.records for one in results))
+                self._bell.ring(results[-1].position)
+            return outcomes
 
     async def _write(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
         try:

@@ -21,9 +21,7 @@ class Callbacks:
     `tries` times; then the merchant has to ask.
     """
 
-    def __init__(
-        self, account: Account, secret: str, url: str | None, delay_seconds: float, tries: int = 6
-    ) -> None:
+    def __init__(self, account: Account, secret: str, url: str | None, delay_seconds: float, tries: int = 6) -> None:
         self.url = url
         self._account = account
         self._signer = Webhook(secret)

@@ -120,9 +120,7 @@ async def start(settings: SandboxSettings, host: str = "127.0.0.1", port: int = 
 
 async def _callbacks(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
-    callbacks = Callbacks(
-        app[ACCOUNT], settings.secret, settings.callback_url, settings.callback_delay_seconds
-    )
+    callbacks = Callbacks(app[ACCOUNT], settings.secret, settings.callback_url, settings.callback_delay_seconds)
     app[CALLBACKS] = callbacks
     for payment in app[ACCOUNT].pending():
         callbacks.follow(payment, times=1)
@@ -180,9 +178,7 @@ async def _pay(request: web.Request) -> web.Response:
         case "error":
             raise Problem(500, "internal", "as the script says")
         case "failed":
-            return _answer(
-                msgspec.structs.replace(payment, status="failed", channel_ref="", reason="declined")
-            )
+            return _answer(msgspec.structs.replace(payment, status="failed", channel_ref="", reason="declined"))
         case "truth":
             return _answer(payment)
 

@@ -32,10 +32,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     def said(self, language: str) -> str:
         """The refusal in words, in `zh` or `en`."""
-        detail = self.body.get("detail")
-        told = detail.get(language) if isinstance(detail, dict) else self.body.get("title")
         errors = [f"{error.get('field')}: {error.get(language)}" for error in self.body.get("errors") or []]
-        return "; ".join([str(told or ""), *errors])
+        return "; ".join([str(self.body.get(language, "")), *errors])
 
 
 class ApiClient:

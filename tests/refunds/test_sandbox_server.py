@@ -236,9 +236,7 @@ async def test_a_wrong_script_is_refused(body: bytes, names: str) -> None:
 async def test_a_flood_is_refused() -> None:
     """A body without measure is turned away before it is read into memory."""
     async with provider() as (server, _, _):
-        status, problem = await call(
-            server, "POST", "/v1/outcomes", token=server.settings.token, data=b" " * 1_000_000
-        )
+        status, problem = await call(server, "POST", "/v1/outcomes", token=server.settings.token, data=b" " * 1_000_000)
         assert (status, problem["code"]) == (413, "http_error")
 
 
@@ -392,9 +390,7 @@ CALLS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(SCRIPTS, CALLS)
-def test_one_payout_under_any_interleaving_over_http(
-    script: list[Move], calls: list[tuple[str, str, int]]
-) -> None:
+def test_one_payout_under_any_interleaving_over_http(script: list[Move], calls: list[tuple[str, str, int]]) -> None:
     """Among concurrent attempts, questions and callbacks all hear of one and the same success (row 25)."""
 
     async def run() -> None:

@@ -1,23 +1,22 @@
 """The commands of the cases service as they arrive: every field, its type and its bounds (`domain.md` §6)."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 
-from contracts.event import MAX_FEN
 from services.kernel.decider import Command
-
-_VISIBLE = r"^[^\x00]*[^\s\x00][^\x00]*$"
-Name = Annotated[str, msgspec.Meta(pattern=_VISIBLE, max_length=100)]
-Text = Annotated[str, msgspec.Meta(pattern=_VISIBLE, max_length=4000)]
-Code = Annotated[str, msgspec.Meta(pattern=r"^[^\s\x00-\x1f\x7f]+$", max_length=64)]
-OrderId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=64)]
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-Amount = Annotated[int, msgspec.Meta(ge=1, le=MAX_FEN)]
-AmountOrZero = Annotated[int, msgspec.Meta(ge=0, le=MAX_FEN)]
-Quantity = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+from services.kernel.fields import (
+    Amount,
+    AmountOrZero,
+    Code,
+    Moment,
+    Name,
+    OrderId,
+    Quantity,
+    Sha256,
+    Text,
+    Word,
+)
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,7 +44,7 @@ class ReshipmentItem(Part, frozen=True, kw_only=True):
 class OrderLine(Part, frozen=True, kw_only=True):
     line_id: Code
     sku: Code
-    kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z_]*$", max_length=32)]
+    kind: Word
     quantity: Quantity
     paid_fen: AmountOrZero
     unit_cost_fen: AmountOrZero

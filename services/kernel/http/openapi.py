@@ -12,7 +12,6 @@ from aiohttp import web
 from contracts.policy import Policy
 from services.kernel.decider import CommandSpec
 from services.kernel.http.problem import CONTENT_TYPE, FieldError, ProblemDetails
-from services.kernel.intake import NOTE_MAX
 
 #: Version of the API: the one in its addresses.
 VERSION = "1"
@@ -218,7 +217,6 @@ class _Schemas:
             fields = self._components[name]["properties"]
             for hidden in operation.hidden:
                 fields.pop(hidden, None)
-            fields["note"] |= {"maxLength": NOTE_MAX, "pattern": "^[^\\x00]*$"}
         return dict(sorted(self._components.items()))
 
 

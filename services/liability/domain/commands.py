@@ -6,26 +6,22 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from contracts.event import MAX_FEN, Event
+from contracts.event import Event
 from contracts.events.liability import LiabilityAssigned, LossRecovered, Share
 from contracts.policy import Policy
 from services.kernel.decider import Command, CommandSpec, Context
+from services.kernel.fields import Amount, Name, Text
 from services.kernel.refusal import Refusal, invalid
 from services.liability.domain.file import LiabilityFile
 from services.liability.domain.party import must_be_named, party_of
 
 WHOLE_BP = 10_000
 
-_VISIBLE = r"^[^\x00]*[^\s\x00][^\x00]*$"
-Text = Annotated[str, Meta(pattern=_VISIBLE, max_length=4000)]
-Name = Annotated[str, Meta(pattern=_VISIBLE, max_length=100)]
-PartyText = Annotated[str, Meta(pattern=_VISIBLE, max_length=140)]
-
 
 class ShareGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A party and its part of the loss in 1/10000."""
 
-    party: PartyText
+    party: Text
     share_bp: Annotated[int, Meta(ge=1)]
 
 
@@ -40,8 +36,8 @@ class AssignLiability(Command, frozen=True, kw_only=True):
 class RecordRecovery(Command, frozen=True, kw_only=True):
     """A claim against a party outside the business was collected."""
 
-    party: PartyText
-    amount_fen: Annotated[int, Meta(ge=1, le=MAX_FEN)]
+    party: Text
+    amount_fen: Amount
     payment_ref: Name
 
 

@@ -1,12 +1,11 @@
 """What finance tells refunds: how a payout fared, and to try a failed one again (`domain.md` §6)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
-
-from msgspec import Meta
+from typing import Literal
 
 from contracts.event import Event
 from services.kernel.decider import Command, CommandSpec, Context
+from services.kernel.fields import Reference
 from services.kernel.refusal import Refusal, invalid
 from services.refunds.domain.file import RefundsFile
 from services.refunds.domain.payout import failed, request_again, succeeded
@@ -20,7 +19,7 @@ class ConfirmPayout(Command, frozen=True, kw_only=True):
 
     payout: str
     status: Literal["succeeded", "failed"]
-    channel_ref: Annotated[str, Meta(pattern=r"^[^\x00]*$", max_length=200)] = ""
+    channel_ref: Reference = ""
 
 
 class RetryPayout(Command, frozen=True, kw_only=True):
