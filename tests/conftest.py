@@ -1,8 +1,10 @@
-"""Servers that tests share: started when the first test asks for one, once per run."""
+"""What all tests share: servers that are started once per run when first asked for, and logs of their own."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from services.kernel.testing.postgres import PostgresCluster, throwaway_cluster
 
@@ -12,3 +14,15 @@ def postgres() -> Iterator[PostgresCluster]:
     """A running PostgreSQL server; tests make their own databases in it and leave it running."""
     with throwaway_cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """Each test logs as if it were alone: a command line that one sets up would write where nobody reads any more."""
+    handlers, level = list(logging.root.handlers), logging.root.level
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    for handler in [one for one in logging.root.handlers if one not in handlers]:
+        logging.root.removeHandler(handler)
+    logging.root.setLevel(level)

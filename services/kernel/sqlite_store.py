@@ -173,7 +173,7 @@ class SqliteStore(_SqliteReads, EventStore):
             # it.
             await self._discard_writer()
         if self._writer is None:
-            self._writer = await self._write_engine.raw_connection()
+            self._writer = await _opened(self._write_engine)
             self._file = _file_identity(self._path)
         return self._writer
 
@@ -195,7 +195,7 @@ class SqliteStore(_SqliteReads, EventStore):
             if self._closed:
                 raise StoreUnavailable("the store is closed")
             try:
-                reader = await self._read_engine.raw_connection()
+                reader = await _opened(self._read_engine)
             except sqlite3.Error as error:
                 raise StoreUnavailable(str(error)) from error
             try:
@@ -248,6 +248,17 @@ def _engine(path: str, connections: int, pragmas: str) -> AsyncEngine:
         connection.run_async(lambda driver: driver.executescript(pragmas))
 
     return engine
+
+
+async def _opened(engine: AsyncEngine) -> PoolProxiedConnection:
+    """A connection of the pool. Who is cancelled while it opens waits for it and gives it back: nobody else would."""
+    opening = asyncio.ensure_future(engine.raw_connection())
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(sqlite3.Error):
+            (await opening).close()
+        raise
 
 
 def _file_identity(path: str) -> tuple[int, int] | None:

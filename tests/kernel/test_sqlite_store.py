@@ -222,3 +222,30 @@ def test_processes_migrating_at_once(tmp_path: Path) -> None:
         thread.join()
     assert errors == []
     assert not pending(url, MIGRATIONS)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_cancelled_opening_ends_with_the_store(tmp_path: Path, turns: int) -> None:
+    """A connection that is given up while it opens is closed by `close`: its thread must not outlive the event loop."""
+
+    async def given_up() -> None:
+        store = open_store(database.url)
+        tasks = [asyncio.create_task(store.head_position()), asyncio.create_task(store.commit([append("a", 0, "1")]))]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await store.close()
+
+    database = SqliteDatabase(tmp_path / "cases.db")
+    before = set(threading.enumerate())
+    failed: list[threading.ExceptHookArgs] = []
+    hook, threading.excepthook = threading.excepthook, failed.append
+    try:
+        asyncio.run(given_up())
+        for thread in set(threading.enumerate()) - before:
+            thread.join(5)
+    finally:
+        threading.excepthook = hook
+    assert failed == []
