@@ -3,6 +3,11 @@
 from contracts.event import CaseEvent, Fen, Part, Units
 
 
+def payout_id(case_id: str, kind: str, item: str) -> str:
+    """The id of a payout, which is also its reference: computed, so that nothing is paid twice."""
+    return f"{case_id}:{kind}:{item}"
+
+
 class RefundedLine(Part, frozen=True, kw_only=True):
     """A refund's share of one order line."""
 

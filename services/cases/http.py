@@ -1,6 +1,8 @@
 """The HTTP routes of the cases service."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal
 
@@ -102,6 +104,9 @@ CASES = lists.Listing(
 )
 STOCKED = lists.Listing(table="stock_view", row=StockRow, order=("sku",), filters={"sku": Filter("sku = ?")})
 
+#: How long closing a case waits for what other services have just decided.
+NEWS_SECONDS = 2.0
+
 
 class CasesHttp:
     """Commands and reads of the cases service."""
@@ -177,7 +182,14 @@ class CasesHttp:
         return await self._desk.take(request, "report_stock", lambda _: Target(STOCK, fields=fields))
 
     async def _prepare(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Complete the evidence command with what the store knows of the file, which no client may say itself."""
+        """Complete the evidence command with what the store knows of the file, which no client may say itself.
+
+        Closing waits for news that is on its way: a payout just confirmed must not keep the case open.
+        """
+        if name == "close_case":
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NEWS_SECONDS):
+                    await self._service.heard()
         if name != "submit_evidence":
             return body
         forbidden = [field for field in body if field in _FROM_FILE]

@@ -90,6 +90,10 @@ class LogReader:
             task.cancel()
             await asyncio.wait([task])
 
+    async def caught_up(self) -> None:
+        """Wait until everything that the log holds by now is read; raises `TimeoutError` as `reached` does."""
+        await self.reached(await self._origin.head_position())
+
     async def reached(self, position: int) -> None:
         """Wait until the log is read up to `position`; raises `TimeoutError` after ten seconds."""
         async with asyncio.timeout(REACHED_SECONDS):

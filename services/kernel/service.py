@@ -117,14 +117,19 @@ class Service(Generic[F]):
         return [Lag(self.name, reader.name, await reader.lag(), reader.stuck, reader.away) for reader in self.readers]
 
     async def views_caught_up(self) -> None:
-        """Wait until the read tables show everything that is committed by now; raises `StoreUnavailable`."""
+        """Wait until the read tables show what follows from everything committed by now; raises `StoreUnavailable`."""
         if not self.readers:
             return  # nobody is at work here, so nothing will change
-        head = await self.store.head_position()
         try:
-            await self.readers[0].reached(head)
+            await self.heard()
+            await self.readers[0].caught_up()
         except TimeoutError:
             raise StoreUnavailable("the read tables are behind") from None
+
+    async def heard(self) -> None:
+        """Wait until this service has heard what others have committed by now; raises `TimeoutError`."""
+        for reader in self.readers[1:]:
+            await reader.caught_up()
 
     async def rebuild(self) -> None:
         """Fold every file from the log again and write the read tables anew."""

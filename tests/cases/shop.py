@@ -309,7 +309,7 @@ class Shop:
         """What keeps the case from being closed."""
         refusal = self.refusal("close_case", case=case, resolution="好了")
         assert refusal.code == "unfinished_business"
-        return list(refusal.params["open"])
+        return [left["what"] for left in refusal.params["items"]]
 
 
 def order_body(*lines: Line, **order: Any) -> dict[str, Any]:

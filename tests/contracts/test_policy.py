@@ -186,7 +186,7 @@ def test_refusal_shows_names_money_and_lists() -> None:
     policy = load_policy()
     above = policy.refusal_text("authority_exceeded", {"role": "team_lead", "limit_fen": 1000005})
     assert "超出权限(上限 10000.05 元)" in above.zh
-    assert "由组长等更高权限" in above.zh
+    assert "或由组长处理" in above.zh
     assert "above the authority (10000.05 yuan)" in above.en
     still = policy.refusal_text(
         "unfinished_business", {"open": ["reshipment_open/R1", "freight_waiting", "something new"]}

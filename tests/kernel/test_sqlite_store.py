@@ -228,6 +228,8 @@ def test_processes_migrating_at_once(tmp_path: Path) -> None:
 def test_cancelled_opening_ends_with_the_store(tmp_path: Path, turns: int) -> None:
     """A connection that is given up while it opens is closed by `close`: its thread must not outlive the event loop."""
 
+    database = SqliteDatabase(tmp_path / "cases.db")
+
     async def given_up() -> None:
         store = open_store(database.url)
         tasks = [asyncio.create_task(store.head_position()), asyncio.create_task(store.commit([append("a", 0, "1")]))]
@@ -238,7 +240,6 @@ def test_cancelled_opening_ends_with_the_store(tmp_path: Path, turns: int) -> No
         await asyncio.wait(tasks)
         await store.close()
 
-    database = SqliteDatabase(tmp_path / "cases.db")
     before = set(threading.enumerate())
     failed: list[threading.ExceptHookArgs] = []
     hook, threading.excepthook = threading.excepthook, failed.append

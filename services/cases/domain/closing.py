@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from contracts.events import cases as c
-from contracts.events.refunds import PayoutSucceeded
+from contracts.events.refunds import PayoutSucceeded, payout_id
 from services.cases.domain.commands import CloseCase, FollowUp, InviteReview, Rate, ReopenCase
 from services.cases.domain.file import Case
 from services.cases.domain.situation import Situation, stuck
@@ -20,7 +20,7 @@ def unfinished(case: Case) -> Iterator[tuple[str, str]]:
     for key, one in case.returns.items():
         if one.under_way:
             yield "return_open", key
-        if one.freight_open:
+        if one.freight_open and _payout(case, "freight_reimbursement", key) not in case.payouts:
             yield "freight_waiting", key
     for key, deposit in case.deposits.items():
         if deposit.status == "collected":
@@ -38,10 +38,10 @@ def unfinished(case: Case) -> Iterator[tuple[str, str]]:
 def _unpaid_out(case: Case) -> Iterator[tuple[str, str]]:
     for key, refund in case.refunds.items():
         if not refund.settled:
-            yield "payout_open", key
+            yield "payout_open", _payout(case, "refund", key)
     for key, charge in case.charges.items():
         if charge.returned and not charge.paid_back:
-            yield "payout_open", key
+            yield "payout_open", _payout(case, "charge_return", key)
     for key, payout in case.payouts.items():
         if not isinstance(payout, PayoutSucceeded) and payout.kind in (
             "freight_reimbursement",
@@ -50,13 +50,18 @@ def _unpaid_out(case: Case) -> Iterator[tuple[str, str]]:
             yield "payout_open", key
 
 
+def _payout(case: Case, kind: str, item: str) -> str:
+    """The id under which refunds pays an item out."""
+    return payout_id(case.case_id, kind, item)
+
+
 def close_case(s: Situation, body: CloseCase) -> Events:
     """Close what is finished."""
     left = list(unfinished(s.case))
     if left:
         raise Refusal(
             "unfinished_business",
-            open=[code for code, _ in left],
+            open=[f"{code}/{item}" if item else code for code, item in left],
             items=[{"what": code, "item": item} for code, item in left],
         )
     return [c.CaseClosed(case_id=s.case_id, resolution=body.resolution)]

@@ -69,8 +69,8 @@ def _allocate(s: Situation, body: ProposeCompensation) -> tuple[c.LineAmount, ..
 def _check_paid(s: Situation, allocation: tuple[c.LineAmount, ...]) -> None:
     for part in allocation:
         account = s.file.accounts[part.line_id]
-        given = account.refunded_fen + s.file.committed_fen(part.line_id)
-        if given + part.amount_fen > account.paid_fen:
+        given = account.refunded_fen + s.file.committed_fen(part.line_id) + part.amount_fen
+        if given > account.paid_fen:
             raise Refusal("exceeds_paid", line_id=part.line_id, paid_fen=account.paid_fen, given_fen=given)
 
 

@@ -223,8 +223,8 @@ def _check_refund_remedy(s: Situation, body: RequestRefund, goods: bool, service
 def _check_refund_paid(s: Situation, line: LineQuantity) -> None:
     account = s.file.accounts[line.line_id]
     refund = account.preview(line.quantity).refund_fen
-    given = account.refunded_fen + s.file.committed_fen(line.line_id)
-    if given + refund > account.paid_fen:
+    given = account.refunded_fen + s.file.committed_fen(line.line_id) + refund
+    if given > account.paid_fen:
         raise Refusal("exceeds_paid", line_id=line.line_id, paid_fen=account.paid_fen, given_fen=given)
 
 

@@ -8,6 +8,7 @@ from contracts.event import CaseEvent
 from contracts.events import cases as c
 from contracts.events import refunds as r
 from contracts.events.orders import Line, Order, OrderRecorded
+from contracts.events.refunds import payout_id
 from contracts.refund_formula import LineAccount, LineRefund, Taken
 from services.kernel.decider import Fact
 
@@ -15,11 +16,6 @@ REFUND = "refund"
 FREIGHT_REIMBURSEMENT = "freight_reimbursement"
 DEPOSIT_RETURN = "deposit_return"
 CHARGE_RETURN = "charge_return"
-
-
-def payout_id(case_id: str, kind: str, item: str) -> str:
-    """The id of a payout, which is also its reference: computed, so that nothing is paid twice."""
-    return f"{case_id}:{kind}:{item}"
 
 
 @dataclass(slots=True)

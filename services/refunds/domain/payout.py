@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from contracts.event import Event
-from contracts.events.refunds import PayoutFailed, PayoutRequested, PayoutSucceeded, PayoutUnknown
-from services.refunds.domain.file import Case, Payout, payout_id
+from contracts.events.refunds import PayoutFailed, PayoutRequested, PayoutSucceeded, PayoutUnknown, payout_id
+from services.refunds.domain.file import Case, Payout
 
 
 class Outcome(Protocol):
