@@ -191,8 +191,8 @@ def test_refusal_shows_names_money_and_lists() -> None:
     still = policy.refusal_text(
         "unfinished_business", {"open": ["reshipment_open/R1", "freight_waiting", "something new"]}
     )
-    assert "未签收或取消的补发 R1、待运费险结果的退回运费、something new" in still.zh
-    assert "unfinished reshipment R1, return freight waiting for the insurance, something new" in still.en
+    assert "未签收或取消的补发 R1、未结清的退回运费、something new" in still.zh
+    assert "unfinished reshipment R1, return freight not settled, something new" in still.en
     remedy = policy.refusal_text("remedy_not_allowed", {"remedy": "reship", "problem": "damaged_on_arrival"})
     assert "(“补发”)不适用于此问题(“破损/瑕疵”)" in remedy.zh
     assert "快递 YTO" in policy.refusal_text("exceeds_charged", {"party": "courier/YTO", "left_fen": 0}).zh
