@@ -9,8 +9,9 @@ import msgspec
 from contracts.events.cases import ReshipmentItem
 from contracts.events.orders import Order
 from contracts.policy import Policy, Problem, Text
+from services.cases.domain.case import Case, Proposal, Return
 from services.cases.domain.closing import unfinished
-from services.cases.domain.file import Case, OrderFile, Proposal, Return
+from services.cases.domain.file import OrderFile
 from services.cases.domain.next_actions import NextAction
 from services.cases.views import promise_of
 from services.kernel.log import Record

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from services.cases.domain.case import Case
 from services.cases.domain.closing import next_due, unfinished
-from services.cases.domain.file import Case, OrderFile
+from services.cases.domain.file import OrderFile
 from services.cases.domain.stock import StockFile
 from services.kernel.views import Row, utc
 

@@ -12,9 +12,10 @@ from contracts.events import refunds as r
 from contracts.events.orders import Line
 from contracts.policy import load_policy
 from contracts.registry import EVENTS_BY_SOURCE, decode, encode
+from services.cases.domain.case import Case
 from services.cases.domain.closing import next_due
 from services.cases.domain.domain import AnyFile, CasesDomain
-from services.cases.domain.file import Case, OrderFile
+from services.cases.domain.file import OrderFile
 from services.cases.domain.stock import STOCK, StockFile
 from services.kernel.actor import Actor
 from services.kernel.decider import Context

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from contracts.refund_formula import DEDUCTED_KINDS
-from services.cases.domain.file import GOOD_REVIEW_REWARD, Case
+from services.cases.domain.case import GOOD_REVIEW_REWARD, Case
 from services.kernel.refusal import Refusal
 from tests.cases.shop import (
     AGENT,

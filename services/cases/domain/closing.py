@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from contracts.events import cases as c
 from contracts.events.refunds import PayoutSucceeded, payout_id
+from services.cases.domain.case import Case
 from services.cases.domain.commands import CloseCase, FollowUp, InviteReview, Rate, ReopenCase
-from services.cases.domain.file import Case
 from services.cases.domain.situation import Situation, stuck
 from services.kernel.decider import Events
 from services.kernel.refusal import Refusal

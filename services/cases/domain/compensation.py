@@ -3,6 +3,7 @@
 from contracts.events import cases as c
 from contracts.refund_formula import DEDUCTED_KINDS
 from services.cases.domain import matrix
+from services.cases.domain.case import GOOD_REVIEW_REWARD, Proposal
 from services.cases.domain.commands import (
     Approve,
     DeclineApproval,
@@ -11,7 +12,6 @@ from services.cases.domain.commands import (
     RecordBuyerReply,
     WithdrawProposal,
 )
-from services.cases.domain.file import GOOD_REVIEW_REWARD, Proposal
 from services.cases.domain.situation import Situation, stuck
 from services.kernel.actor import LADDER, Actor
 from services.kernel.decider import Events

@@ -9,7 +9,8 @@ from contracts.events.orders import OrderRecorded
 from contracts.policy import Policy
 from contracts.registry import EVENTS_BY_SOURCE
 from services.cases.domain import care, closing, commands, compensation, goods, opening, returns
-from services.cases.domain.file import Case, OrderFile
+from services.cases.domain.case import Case
+from services.cases.domain.file import OrderFile
 from services.cases.domain.situation import Situation
 from services.cases.domain.stock import STOCK, StockFile, needed
 from services.kernel.actor import LADDER

@@ -2,6 +2,7 @@
 
 from contracts.events import cases as c
 from services.cases.domain import matrix
+from services.cases.domain.case import Case
 from services.cases.domain.commands import (
     CancelReshipment,
     ChargeBuyer,
@@ -14,7 +15,7 @@ from services.cases.domain.commands import (
     ReshipmentItem,
     ShipReshipment,
 )
-from services.cases.domain.file import Case, OrderFile
+from services.cases.domain.file import OrderFile
 from services.cases.domain.situation import Situation, stuck
 from services.kernel.decider import Events
 from services.kernel.refusal import Refusal

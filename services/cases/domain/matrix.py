@@ -3,7 +3,7 @@
 from calendar import monthrange
 from datetime import datetime
 
-from services.cases.domain.file import Case
+from services.cases.domain.case import Case
 from services.cases.domain.situation import Situation
 from services.kernel.refusal import Refusal
 

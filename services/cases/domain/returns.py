@@ -4,6 +4,7 @@ from collections import Counter
 
 from contracts.events import cases as c
 from services.cases.domain import matrix
+from services.cases.domain.case import Return
 from services.cases.domain.commands import (
     AuthoriseReturn,
     CancelReturn,
@@ -12,7 +13,6 @@ from services.cases.domain.commands import (
     RequestRefund,
     ShipReturn,
 )
-from services.cases.domain.file import Return
 from services.cases.domain.situation import Situation, stuck
 from services.kernel.decider import Events
 from services.kernel.refusal import Refusal, invalid

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from contracts.policy import Policy
-from services.cases.domain.file import Case, OrderFile
+from services.cases.domain.case import Case
+from services.cases.domain.file import OrderFile
 from services.kernel.actor import Actor
 from services.kernel.refusal import Refusal
 
