@@ -18,7 +18,7 @@ from services.cli.version import released
 from services.embedded import SERVICES, Embedded, spare_collector
 from services.kernel.actor import Actor
 from services.kernel.logging import set_up
-from services.kernel.settings import Settings
+from services.kernel.settings import Settings, SettingsInvalid
 
 #: The token that a first start prints, so that a newcomer can begin.
 FIRST_ACTOR: Final = Actor("store_manager", "newcomer")
@@ -129,5 +129,8 @@ def _tell(server: Embedded, names: list[str], first: bool, json: bool) -> None:
 
 
 def _folder_option(settings: Settings) -> str:
-    usual = settings_in_force().data_dir
+    try:
+        usual = settings_in_force().data_dir
+    except SettingsInvalid:  # an option overrode what is wrong in the environment
+        return f" --data-dir {settings.data_dir}"
     return "" if settings.data_dir == usual else f" --data-dir {settings.data_dir}"

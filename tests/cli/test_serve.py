@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from services.cli import serve
+from services.kernel.settings import load_settings
 from tests.cli.terminal import ORDER, Server, aftersales, until
 
 
@@ -164,3 +166,10 @@ def test_an_unknown_service(folder: Path) -> None:
     told.must_fail(2, "--service", "cases, refunds, liability")
     error = aftersales("serve", "--service", "refund", "--data-dir", str(folder), "--json").json["error"]
     assert error["code"] == "unknown_service"
+
+
+def test_an_option_excuses_a_wrong_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever overrides a wrong variable by an option gets the whole greeting, not a server that ends half way."""
+    monkeypatch.setenv("AFTERSALES_PORT", "abc")
+    settings = load_settings({}, data_dir=folder)
+    assert serve._folder_option(settings) == f" --data-dir {folder}"
