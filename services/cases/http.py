@@ -21,6 +21,7 @@ from services.cases.examples import EXAMPLES
 from services.cases.media import MediaStore, StoredFile, UnknownFile, UploadRefused
 from services.kernel.actor import LADDER, Actor
 from services.kernel.decider import Context
+from services.kernel.event_store import StoreUnavailable
 from services.kernel.http import lists
 from services.kernel.http.app import actor_of
 from services.kernel.http.case_commands import case_command_route
@@ -187,7 +188,7 @@ class CasesHttp:
         Closing waits for news that is on its way: a payout just confirmed must not keep the case open.
         """
         if name == "close_case":
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, StoreUnavailable):
                 async with asyncio.timeout(NEWS_SECONDS):
                     await self._service.heard()
         if name != "submit_evidence":
