@@ -18,8 +18,9 @@ from operator import attrgetter
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import aiosqlite
 import msgspec
-from sqlalchemy import URL, PoolProxiedConnection, event, make_url
+from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from services.kernel.event_store import (
@@ -229,25 +230,37 @@ class SqliteStore(_SqliteReads, EventStore):
 
 
 def _engine(path: str, connections: int, pragmas: str) -> AsyncEngine:
-    engine = create_async_engine(
-        # mode=rw: a missing file is an error; SQLite would otherwise begin an empty one.
-        URL.create(
-            "sqlite+aiosqlite",
-            database=f"file:{quote(os.path.abspath(path))}",
-            query={"mode": "rw", "uri": "true"},
-        ),
-        # Transactions are begun and ended here by name, neither the driver nor the pool adds any.
-        connect_args={"isolation_level": None, "cached_statements": 512},
-        pool_reset_on_return=None,
+    # mode=rw: a missing file is an error; SQLite would otherwise begin an empty one.
+    uri = f"file:{quote(os.path.abspath(path))}?mode=rw"
+    return create_async_engine(
+        "sqlite+aiosqlite://",
+        async_creator=partial(_connect, uri, pragmas),
+        poolclass=AsyncAdaptedQueuePool,
+        pool_reset_on_return=None,  # transactions are begun and ended here by name
         pool_size=connections,
         max_overflow=0,
     )
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        connection.run_async(lambda driver: driver.executescript(pragmas))
 
-    return engine
+async def _connect(uri: str, pragmas: str) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(
+        uri,
+        uri=True,
+        isolation_level=None,  # the driver begins no transactions of its own either
+        cached_statements=512,
+    )
+    thread = connection._thread
+    thread.daemon = True
+    try:
+        await connection
+        await connection.executescript(pragmas)
+    except sqlite3.Error:
+        # Where opening fails, the driver tells its thread to end but does not wait: the thread would report to an
+        # event loop that may be closed by then.
+        await connection.close()
+        await asyncio.to_thread(thread.join)
+        raise
+    return connection
 
 
 async def _opened(engine: AsyncEngine) -> PoolProxiedConnection:

@@ -144,6 +144,15 @@ async def test_missing_database_is_not_made_up(tmp_path: Path) -> None:
         open_store("sqlite+aiosqlite:///:memory:")
 
 
+async def test_failed_opening_leaves_no_thread(tmp_path: Path) -> None:
+    """The driver's thread of a connection that could not be opened has ended when the caller hears of it."""
+    store = open_store(f"sqlite+aiosqlite:///{tmp_path / 'nowhere.db'}")
+    with pytest.raises(StoreUnavailable):
+        await store.head_position()
+    assert not [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
+    await store.close()
+
+
 async def test_reader_is_not_blocked_by_a_writer(database: SqliteDatabase) -> None:
     """Reads answer at once while a transaction of somebody else is open."""
     store = database.open(busy_timeout_s=0.05)
