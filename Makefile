@@ -1,7 +1,7 @@
 # Everything that is done to this repository. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format demo bench readme lock clean
+.PHONY: help run stack test check format demo bench readme lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -14,6 +14,9 @@ help: ## this list
 
 run: $(READY) ## start all services on http://127.0.0.1:8080, data in var/ (AFTERSALES_… settings apply)
 	@$(BIN)/aftersales serve
+
+stack: $(READY) ## PostgreSQL, Kafka and the services as processes, data in var/stack (ARGS="--brokers 3 --apart")
+	@$(BIN)/aftersales stack $(ARGS)
 
 test: check ## the same as check: what CI runs
 
@@ -42,6 +45,8 @@ lock: $(READY) ## pin every dependency anew, by hash and without addresses
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml deploy/requirements.in --constraints requirements.lock --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --python-version 3.11 -o deploy/requirements.lock
 
 clean: ## remove what was made: the environment and caches, not the data in var/
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -3,14 +3,16 @@
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import appends, commands, folds, growth, latency
 from benchmarks.figures import Report, machine
 from benchmarks.sizes import FULL, QUICK, TINY, Sizes
 
-SECTIONS: dict[str, Callable[[Report, Path, Sizes], None]] = {
+#: Measures one thing; the folder is where it may keep something, and is not there yet.
+Section = Callable[[Report, Path, Sizes], None]
+SECTIONS: Mapping[str, Section] = {
     "commands": commands.run,
     "appends": appends.run,
     "folds": folds.run,
@@ -21,15 +23,20 @@ SECTIONS: dict[str, Callable[[Report, Path, Sizes], None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sections that are named, or all."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"any of: {', '.join(SECTIONS)}")
+    return run(SECTIONS, arguments, "benchmarks", __doc__)
+
+
+def run(sections: Mapping[str, Section], arguments: Sequence[str] | None, prog: str, description: str | None) -> int:
+    """Run those of the sections that the arguments name, or all."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of: {', '.join(sections)}")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="fewer and smaller rounds, about two minutes")
     size.add_argument("--tiny", action="store_true", help="only show that everything runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file as well")
     given = parser.parse_args(arguments)
-    if unknown := set(given.names) - SECTIONS.keys():
-        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are: {', '.join(SECTIONS)}")
+    if unknown := set(given.names) - sections.keys():
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are: {', '.join(sections)}")
     sizes = QUICK if given.quick else TINY if given.tiny else FULL
     report = Report()
     began = time.perf_counter()
@@ -37,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = Path("var").absolute()  # a real disk, as the services' own data
     place.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="benchmarks-", dir=place) as folder:
-        for name in given.names or SECTIONS:
-            SECTIONS[name](report, Path(folder) / name, sizes)
+        for name in given.names or sections:
+            sections[name](report, Path(folder) / name, sizes)
     print(f"\n{time.perf_counter() - began:.0f} s")
     if given.json:
         given.json.write_bytes(report.as_json())

@@ -36,7 +36,7 @@ class _Path:
     async def _measure(self) -> float:
         store = SqliteStore(self._url, decode)
         appender = Appender(store)
-        plans = [_plan(f"S{self._rounds}-{n}", self._count // CONCURRENT) for n in range(CONCURRENT)]
+        plans = [plan(f"S{self._rounds}-{n}", self._count // CONCURRENT) for n in range(CONCURRENT)]
         loop, sql = thread_seconds()
         began = time.perf_counter()
         await asyncio.gather(*(_play(appender, plan) for plan in plans))
@@ -48,7 +48,8 @@ class _Path:
         return sum(map(len, plans)) / seconds
 
 
-def _plan(stream: str, count: int) -> list[Commit]:
+def plan(stream: str, count: int) -> list[Commit]:
+    """`count` commits, each of one more event of this stream."""
     [*_, event] = events(3, stream)
     return [Commit(appends=(Append(stream, version, [record(event, version)]),)) for version in range(count)]
 
@@ -84,9 +85,9 @@ def run(report: Report, folder: Path, sizes: Sizes) -> None:
 
 def _ledger_seconds(count: int) -> float:
     """What the ledger takes for so many appends, alone."""
-    plan = _plan("S", count)
-    ledger = Ledger(0, {}, {}, {})
+    commits = plan("S", count)
+    ledger = Ledger(0, {}, {}, {}, {})
     began = time.perf_counter()
-    for commit in plan:
+    for commit in commits:
         ledger.admit(commit)
     return time.perf_counter() - began

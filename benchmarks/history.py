@@ -13,11 +13,11 @@ from contracts.events import cases as c
 from contracts.events.orders import Line, Order, OrderRecorded
 from contracts.registry import decode, encode
 from services.cases import bootstrap
-from services.kernel.event_store import Append, Commit
+from services.kernel.event_store import Append, Commit, EventStore
 from services.kernel.files import new_id
 from services.kernel.log import NewRecord
 from services.kernel.migrations import migrate
-from services.kernel.service import database_url
+from services.kernel.settings import load_settings
 from services.kernel.sqlite_store import SqliteStore
 
 STREAM = "TB1"
@@ -32,7 +32,7 @@ _BEGAN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 def prepared(folder: Path) -> str:
     """The URL of an empty, migrated database of the cases service."""
-    url = database_url(folder, "cases")
+    url = load_settings({}, data_dir=folder).database_of("cases")
     migrate(url, MIGRATIONS)
     return url
 
@@ -106,7 +106,7 @@ async def _write(url: str, number: int) -> None:
     await store.close()
 
 
-async def append(store: SqliteStore, stream: str, source: Iterator[Event]) -> None:
+async def append(store: EventStore, stream: str, source: Iterator[Event]) -> None:
     """Append events to a new stream."""
     version = 0
     while chunk := [record(event, version + n) for n, event in enumerate(islice(source, CHUNK))]:

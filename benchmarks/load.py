@@ -7,17 +7,18 @@ It reads a `Load` from standard input, plays it over keep-alive connections, one
 import asyncio
 import sys
 import time
+from itertools import cycle
 
 import msgspec
 
 from benchmarks.workload import Load, Measured, Request
 
 
-def rendered(load: Load, request: Request) -> bytes:
+def rendered(load: Load, port: int, request: Request) -> bytes:
     """A request as it goes over the wire."""
     body = request.body.encode()
     head = (
-        f"{request.method} {request.path} HTTP/1.1\r\nHost: {load.host}:{load.port}\r\n"
+        f"{request.method} {request.path} HTTP/1.1\r\nHost: {load.host}:{port}\r\n"
         f"Authorization: Bearer {load.token}\r\nIdempotency-Key: {request.key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
@@ -26,8 +27,12 @@ def rendered(load: Load, request: Request) -> bytes:
 
 async def play(load: Load) -> Measured:
     """Send everything and wait for every answer."""
-    plans = [[rendered(load, request) for request in requests] for requests in load.clients]
-    connections = [await asyncio.open_connection(load.host, load.port) for _ in plans]
+    ports = [port for _, port in zip(load.clients, cycle(load.ports), strict=False)]
+    plans = [
+        [rendered(load, port, request) for request in requests]
+        for port, requests in zip(ports, load.clients, strict=True)
+    ]
+    connections = [await asyncio.open_connection(load.host, port) for port in ports]
     latencies: list[float] = []
     began, cpu = time.perf_counter(), time.process_time()
     refused = await asyncio.gather(

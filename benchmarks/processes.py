@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,27 @@ PREPARING_CLIENTS = 32
 def environment() -> dict[str, str]:
     """What processes of these benchmarks need to find them, wherever they are started."""
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def play(load: Load) -> Measured:
+    """Play requests from a process of their own; raises `RuntimeError` when some are refused."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load"],
+        input=msgspec.json.encode(load),
+        capture_output=True,
+        check=True,
+        env=environment(),
+    )
+    measured = msgspec.json.decode(done.stdout, type=Measured)
+    if measured.refused:
+        raise RuntimeError(f"{measured.refused} of {measured.requests} requests were refused")
+    return measured
+
+
+def preparing(each_order: Iterable[list[Request]]) -> list[list[Request]]:
+    """What is to be done about each order, shared out to `PREPARING_CLIENTS`."""
+    shares = list(each_order)
+    return [list(chain.from_iterable(shares[n::PREPARING_CLIENTS])) for n in range(PREPARING_CLIENTS)]
 
 
 class Server:
@@ -57,24 +78,12 @@ class Server:
 
     def play(self, clients: Sequence[list[Request]]) -> Measured:
         """Play requests from a process of their own; raises `RuntimeError` when some are refused."""
-        load = Load(self.started.host, self.started.port, self.started.token, list(clients))
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.load"],
-            input=msgspec.json.encode(load),
-            capture_output=True,
-            check=True,
-            env=environment(),
-        )
-        measured = msgspec.json.decode(done.stdout, type=Measured)
-        if measured.refused:
-            raise RuntimeError(f"{measured.refused} of {measured.requests} requests were refused")
-        return measured
+        return play(Load(self.started.host, [self.started.port], self.started.token, list(clients)))
 
     def prepare(self, count: int) -> list[str]:
         """Record so many orders and open a case about each; gives their ids."""
         orders = workload.order_ids(count)
-        pairs = list(workload.openings(orders))
-        self.play([list(chain.from_iterable(pairs[n::PREPARING_CLIENTS])) for n in range(PREPARING_CLIENTS)])
+        self.play(preparing(workload.openings(orders)))
         self.drained()
         return orders
 

@@ -15,6 +15,8 @@ _PARTS = (
     ("/services/kernel/files", "unit of work"),
     ("/services/kernel/appender", "group commit"),
     ("/services/kernel/sqlite_store", "store"),
+    ("/services/kernel/postgres_store", "store"),
+    ("/services/kernel/sql_reads", "store"),
     ("/services/kernel/event_store", "store"),
     ("/services/kernel/ledger", "ledger, hash"),
     ("/services/kernel/log.py", "records"),
@@ -25,8 +27,12 @@ _PARTS = (
     ("/domain/", "decide, evolve"),
     ("/contracts/", "encode, decode"),
     ("msgspec", "encode, decode"),
+    ("/services/kernel/kafka/", "kafka code of ours"),
+    ("/services/kernel/tracing", "tracing"),
+    ("aiokafka", "kafka client"),
     ("aiosqlite", "driver"),
     ("sqlite3", "driver"),
+    ("asyncpg", "driver"),
     ("sqlalchemy", "pool"),
     ("aiohttp", "aiohttp"),
     ("multidict", "aiohttp"),
@@ -39,16 +45,30 @@ _PARTS = (
 )
 
 
-def thread_seconds() -> tuple[float, float]:
-    """Processor seconds of this process's first thread (the event loop), and of all others (the database driver's)."""
+def thread_seconds(pid: int = 0) -> tuple[float, float]:
+    """Processor seconds of a process's first thread (the event loop), and of all others (the database driver's); of
+    this process unless another is named."""
     tick = os.sysconf("SC_CLK_TCK")
+    pid = pid or os.getpid()
     seconds: dict[int, float] = {}
-    for task in os.listdir("/proc/self/task"):
+    for task in os.listdir(f"/proc/{pid}/task"):
         with suppress(OSError):  # a thread may end while we look
-            fields = Path(f"/proc/self/task/{task}/stat").read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{pid}/task/{task}/stat").read_text().rpartition(")")[2].split()
             seconds[int(task)] = (int(fields[11]) + int(fields[12])) / tick
-    loop = seconds.pop(os.getpid(), 0.0)
+    loop = seconds.pop(pid, 0.0)
     return loop, sum(seconds.values())
+
+
+def family_seconds(pid: int) -> float:
+    """Processor seconds of a process and of those that it started itself, also those that have ended."""
+    tick = os.sysconf("SC_CLK_TCK")
+    seconds = 0.0
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for one in (str(pid), *children):
+        with suppress(OSError):
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            seconds += sum(int(field) for field in fields[11:15]) / tick
+    return seconds
 
 
 def _part(file: str, name: str) -> str:

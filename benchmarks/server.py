@@ -19,7 +19,9 @@ from aiohttp import web
 
 from benchmarks.peers.bare_handler import bare_app
 from benchmarks.processor import loop_shares, thread_seconds
-from services.embedded import SERVICES, Embedded, spare_collector
+from services.catalogue import SERVICES
+from services.embedded import Embedded
+from services.garbage import spare_collector
 from services.kernel import logging
 from services.kernel.actor import Actor
 from services.kernel.settings import load_settings

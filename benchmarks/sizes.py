@@ -23,6 +23,14 @@ class Sizes(msgspec.Struct, frozen=True):
     file_commands: int
     #: Numbers of orders that are there while commands come.
     orders: tuple[int, ...]
+    #: Events that are published, and that are heard, in one round; partitions that they are heard on.
+    published: int
+    heard: int
+    partitions: tuple[int, ...]
+    #: Commands whose way to another service is timed.
+    charges: int
+    #: Events of the logs that are appended to.
+    log_events: tuple[int, ...]
 
 
 FULL = Sizes(
@@ -37,6 +45,11 @@ FULL = Sizes(
     files=30,
     file_commands=10,
     orders=(100, 1_000, 5_000),
+    published=20_000,
+    heard=6_000,
+    partitions=(1, 3, 6),
+    charges=200,
+    log_events=(0, 20_000, 200_000),
 )
 QUICK = Sizes(
     rounds=3,
@@ -50,6 +63,11 @@ QUICK = Sizes(
     files=10,
     file_commands=5,
     orders=(100, 500),
+    published=10_000,
+    heard=3_000,
+    partitions=(1, 3, 6),
+    charges=60,
+    log_events=(0, 20_000),
 )
 #: For the tests of the benchmarks themselves.
 TINY = Sizes(
@@ -64,4 +82,9 @@ TINY = Sizes(
     files=2,
     file_commands=2,
     orders=(4,),
+    published=64,
+    heard=40,
+    partitions=(2,),
+    charges=3,
+    log_events=(0,),
 )

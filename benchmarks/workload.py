@@ -8,6 +8,8 @@ import msgspec
 
 #: Commands about one case: offer, reply, news of the parcel, three times over, as long as a usual case is.
 COMMANDS_PER_CASE = 9
+#: What a pickup costs, in fen.
+PICKUP_FEN = 1200
 
 
 class Request(msgspec.Struct, array_like=True):
@@ -23,7 +25,8 @@ class Load(msgspec.Struct):
     """What a load generator is told: where, who it is, and what each of its clients sends, one after another."""
 
     host: str
-    port: int
+    ports: list[int]
+    """Where it listens, or several of its kind do: the clients take turns."""
     token: str
     clients: list[list[Request]]
 
@@ -48,12 +51,12 @@ def order_ids(count: int) -> list[str]:
     return [f"TB{run}{number}" for number in range(count)]
 
 
-def openings(orders: Sequence[str]) -> Iterator[list[Request]]:
+def openings(orders: Sequence[str], problem: str = "logistics_delay") -> Iterator[list[Request]]:
     """For each order: its snapshot, and a case about it."""
     for order_id in orders:
         yield [
             Request("PUT", f"/v1/orders/{order_id}", _json(_order(order_id)), f"o-{order_id}"),
-            Request("POST", "/v1/cases", _json(_opening(order_id)), f"c-{order_id}"),
+            Request("POST", "/v1/cases", _json(_opening(order_id, problem)), f"c-{order_id}"),
         ]
 
 
@@ -70,13 +73,33 @@ def commands(orders: Sequence[str], count: int, *, first_round: int = 0) -> list
 
 def _round(order_id: str, number: int) -> list[Request]:
     """An agent offers cash, the buyer wants none of it, the agent asks the carrier."""
-    case, proposal = f"/v1/cases/{order_id}-1", f"P{number + 1}"
+    proposal = f"P{number + 1}"
     bodies: list[tuple[str, dict[str, Any]]] = [
         ("propose-compensation", {"kind": "cash", "amount_fen": 1000 + number}),
         ("record-buyer-reply", {"proposal": proposal, "accepted": False, "note": "买家不同意, 要求换货"}),
         ("trace-parcel", {"tracking_no": f"YT{order_id}", "status": "快件已到达杭州转运中心, 正在派送"}),
     ]
-    return [Request("POST", f"{case}/{name}", _json(body), f"{name}-{order_id}-{number}") for name, body in bodies]
+    return [_command(order_id, name, body, number) for name, body in bodies]
+
+
+def _command(order_id: str, name: str, body: dict[str, Any], number: int) -> Request:
+    return Request("POST", f"/v1/cases/{order_id}-1/{name}", _json(body), f"{name}-{order_id}-{number}")
+
+
+def losses(orders: Sequence[str], each: int) -> Iterator[list[Request]]:
+    """For each order: a case whose cause is known, so that each of the `each` pickups that follow is charged."""
+    for order_id, opening in zip(orders, openings(orders, "excess_goods"), strict=True):
+        yield [*opening, assessment(order_id), *(pickup(order_id, number) for number in range(each))]
+
+
+def assessment(order_id: str) -> Request:
+    """The command that says who bears the losses of an order's first case."""
+    return _command(order_id, "assess-cause", {"cause": "wrong_goods_shipped"}, 0)
+
+
+def pickup(order_id: str, number: int) -> Request:
+    """A command that costs `PICKUP_FEN`."""
+    return _command(order_id, "arrange-pickup", {"freight_fen": PICKUP_FEN}, number)
 
 
 def spread(orders: Sequence[str], clients: int, count: int) -> list[list[Request]]:
@@ -118,8 +141,8 @@ def _order(order_id: str) -> dict[str, Any]:
     }
 
 
-def _opening(order_id: str) -> dict[str, Any]:
-    return {"order_id": order_id, "problem": "logistics_delay", "description": "下单十天还没有收到货, 物流一直不更新"}
+def _opening(order_id: str, problem: str) -> dict[str, Any]:
+    return {"order_id": order_id, "problem": problem, "description": "下单十天还没有收到货, 物流一直不更新"}
 
 
 def _json(value: Any) -> str:

@@ -6,13 +6,21 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from services.kernel.testing.postgres import PostgresCluster, throwaway_cluster
+from services.stack.kafka import KafkaCluster, throwaway_brokers
+from services.stack.postgres import PostgresCluster, throwaway_cluster
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresCluster]:
     """A running PostgreSQL server; tests make their own databases in it and leave it running."""
     with throwaway_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaCluster]:
+    """A running Kafka broker; tests put a prefix of their own before topics and groups, and leave it running."""
+    with throwaway_brokers() as cluster:
         yield cluster
 
 

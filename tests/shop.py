@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import aiohttp
 
-from services.embedded import SERVICES, Embedded
+from services.catalogue import SERVICES
+from services.embedded import Embedded
 from services.kernel.actor import Actor
 from services.kernel.clock import ManualClock
 from services.kernel.proof import verify

@@ -11,10 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.embedded import Embedded, NotSettled, token_secret
+from services.embedded import Embedded, NotSettled
 from services.kernel.settings import load_settings
 from services.sandbox import SandboxSettings
 from services.sandbox import start as start_sandbox
+from services.token_secret import token_secret
 from tests.shop import FINANCE, NOON, PAID_FEN, Process, Shop, check_books, provider
 
 
@@ -130,8 +131,8 @@ async def test_replays_under_load(shop: Shop) -> None:
     for _ in range(3):
         await asyncio.sleep(0.05)
         await asyncio.gather(
-            *(shop.service(name).rebuild() for name in ("cases", "refunds", "liability")),
-            *(shop.service(name).redeliver() for name in ("cases", "refunds", "liability")),
+            *(one.rebuild() for one in shop.server._followers),
+            *(one.redeliver() for one in shop.server._followers),
         )
     await asyncio.gather(*refunds)
     await shop.server.redeliver()

@@ -13,10 +13,12 @@ from services.cases.media import MediaStore
 from services.cases.views import CasesViews
 from services.kernel.clock import Clock
 from services.kernel.naming import order_of
-from services.kernel.service import Part, Service
+from services.kernel.service import Part, Service, Timer
 from services.kernel.settings import Settings
 from services.kernel.views import utc
 
+#: `orders`: whoever sells may publish orders on its own topic; without a broker they come over HTTP only.
+HEARS_FROM = ("cases", "refunds", "liability", "orders")
 #: Promises looked at in one round.
 PROMISES_AT_ONCE = 500
 
@@ -26,18 +28,16 @@ class CasesService:
 
     def __init__(self, settings: Settings, policy: Policy, clock: Clock) -> None:
         domain = CasesDomain(policy)
-        part = Part(domain, CasesViews(), Path(__file__).parent / "migrations", ("cases", "refunds", "liability"))
-        self.service: Service[OrderFile] = Service(part, settings.data_dir, clock)
+        part = Part(domain, CasesViews(), Path(__file__).parent / "migrations", HEARS_FROM)
+        self.service: Service[OrderFile] = Service(part, settings.database_of(domain.source), clock)
+        self.followers = self.service.followers()
+        self.timers = (Timer(1.0, lambda: self.let_pass(clock.now())),)
         self._media = MediaStore(settings.media_url or str(settings.data_dir / "files"))
         self._http = CasesHttp(self.service, domain, policy, self._media)
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of this service."""
         return self._http.routes()
-
-    async def started(self) -> None:
-        """Watch promises as long as the service runs."""
-        self.service.every(1.0, lambda: self.let_pass(self.service.clock.now()))
 
     async def closed(self) -> None:
         """Nothing to let go of."""

@@ -185,7 +185,8 @@ class CasesHttp:
     async def _prepare(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Complete the evidence command with what the store knows of the file, which no client may say itself.
 
-        Closing waits for news that is on its way: a payout just confirmed must not keep the case open.
+        Closing waits for news that is on its way: a payout just confirmed must not keep the case open. (Where another
+        process hears it, there is nobody to wait for; then the refusal stands, and a later request is accepted.)
         """
         if name == "close_case":
             with suppress(TimeoutError, StoreUnavailable):

@@ -1,8 +1,9 @@
 """`aftersales config check`: what is in force, where it comes from, and what is wrong with it."""
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import SecretStr
@@ -15,6 +16,12 @@ from services.cli.environment import policy_in_force, settings_in_force, unwrita
 from services.cli.failure import NOT_LIKE_THIS, Failure
 from services.cli.output import AsJson, DataDir, paper, show_json
 from services.kernel.settings import PREFIX, Settings, SettingsInvalid, sources
+
+#: An address, of which all may be seen but the password. What does not look like one is hidden as a whole.
+_ADDRESS: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/?#@]*@)?(?P<place>[^@?#]*)(?P<query>\?[^@]*)?"
+)
+_VALUE: Final = re.compile(r"=[^&]*")
 
 app = typer.Typer(no_args_is_help=True, help="Configuration. 配置。")
 
@@ -78,10 +85,23 @@ def _row(name: str, settings: Settings | None, data_dir: Path | None) -> dict[st
 
 
 def _shown(value: Any, secret: bool) -> Any:
-    if secret:
-        hidden = value.get_secret_value() if isinstance(value, SecretStr) else value
-        return "***" if hidden else ""
-    return value if isinstance(value, (int, float)) or value is None else str(value)
+    if isinstance(value, (int, float)) or value is None:
+        return value
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    address = _ADDRESS.fullmatch(text)
+    if address:
+        return "".join((address["scheme"], _user(address["user"]), address["place"], _query(address["query"])))
+    return "***" if text and (secret or "://" in text) else text
+
+
+def _user(user: str | None) -> str:
+    name, colon, _ = (user or "").rstrip("@").partition(":")
+    return "" if user is None else f"{name}:***@" if colon else user
+
+
+def _query(query: str | None) -> str:
+    """Parameters may hold passwords too; which ones, only their drivers know."""
+    return "" if query is None else _VALUE.sub("=***", query)
 
 
 def _show(rows: list[dict[str, Any]], policy: str, mistakes: list[str]) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from contracts.policy import Policy, load_policy, load_policy_file
 from services.cli.failure import Failure
-from services.embedded import token_secret
 from services.kernel.http.identity import Tokens
 from services.kernel.settings import Settings, load_settings
+from services.token_secret import token_secret
 
 
 def settings_in_force(**options: object) -> Settings:
@@ -22,7 +22,8 @@ def policy_in_force(settings: Settings) -> Policy:
 
 def tokens_of(settings: Settings) -> Tokens:
     """What signs and checks tokens here; draws the data folder's secret where there is none yet."""
-    make_folder(settings.data_dir)
+    if not settings.token_secret.get_secret_value():
+        make_folder(settings.data_dir)
     try:
         return Tokens(token_secret(settings))
     except ValueError:

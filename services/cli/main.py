@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import case, config, demo, serve, tokens, version
+from services.cli import case, checkpoints, config, demo, dlq, lag, role, serve, stack, tokens, topics, version
 from services.scenarios.cli import app as scenario
 
 app = typer.Typer(
@@ -12,6 +12,18 @@ app = typer.Typer(
     help="Order after-sales: cases, refunds, liability, exact to the fen. 订单售后:受理、退款、定责,精确到分。",
 )
 app.command("serve")(serve.serve)
+app.command("api")(role.api)
+app.command("relay")(role.relay)
+app.command("consume")(role.consume)
+app.command("all")(role.all_)
+app.command("migrate")(role.migrate)
+app.command("republish")(checkpoints.republish)
+app.command("resume")(checkpoints.resume)
+app.command("rebuild")(checkpoints.rebuild)
+app.add_typer(topics.app, name="topics")
+app.add_typer(dlq.app, name="dlq")
+app.command("lag")(lag.lag)
+app.command("stack")(stack.stack)
 app.command("token")(tokens.token)
 app.add_typer(case.app, name="case")
 app.add_typer(scenario, name="scenario")

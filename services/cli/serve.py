@@ -1,21 +1,23 @@
 """`aftersales serve`: the services at work, until SIGTERM or SIGINT."""
 
 import asyncio
-import errno
 import os
-import signal
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from services.catalogue import SERVICES
 from services.cli.claim import claimed
 from services.cli.environment import make_folder, settings_in_force, tokens_of
 from services.cli.failure import Failure, told
 from services.cli.output import AsJson, DataDir, show_json
+from services.cli.serving import listening, named, told_to_stop
 from services.cli.version import released
-from services.embedded import SERVICES, Embedded, spare_collector
+from services.embedded import Embedded
+from services.garbage import spare_collector
+from services.kernel import tracing
 from services.kernel.actor import Actor
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings, SettingsInvalid
@@ -37,67 +39,42 @@ def serve(
     """Run the services, all or some of them, on a data folder. 运行服务(全部或其中几个)。"""
     with told(json):
         settings = settings_in_force(host=host, port=port, data_dir=data_dir)
-        names = _named(service or list(SERVICES))
-        set_up(settings.log_level, settings.log_format)
+        names = named(service or list(SERVICES))
+        _must_be_embedded(settings)
+        set_up(settings.log_level, settings.log_format, role="serve")
         make_folder(settings.data_dir)
         with claimed(settings.data_dir, names):
             asyncio.run(_serve(settings, names, json))
 
 
-def _named(services: list[str]) -> list[str]:
-    unknown = [name for name in services if name not in SERVICES]
-    if unknown:
-        known = ", ".join(SERVICES)
+def _must_be_embedded(settings: Settings) -> None:
+    """Everything in one process, consumers that read logs: with a broker, services run apart."""
+    if settings.kafka_servers:
         raise Failure(
-            "unknown_service",
-            f"--service:没有 {', '.join(unknown)} 这个服务。可选:{known}。",
-            f"--service: there is no service {', '.join(unknown)}. There are: {known}.",
+            "broker_is_set",
+            "已设 AFTERSALES_KAFKA_SERVERS,服务应各自运行:对每个服务用 aftersales all 服务名,"
+            "或分别用 api、relay、consume;要在一个进程里运行,请去掉这个设置。",
+            "AFTERSALES_KAFKA_SERVERS is set, so services run apart: aftersales all SERVICE for each of them, or api,"
+            " relay and consume; to run them in one process, unset it.",
         )
-    return [name for name in SERVICES if name in services]
 
 
 async def _serve(settings: Settings, names: list[str], json: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     first = not settings.token_secret.get_secret_value() and not (settings.data_dir / "token.secret").exists()
     tokens_of(settings)
     server = Embedded(settings, only=names)
+    tracing.set_up(settings.otlp_endpoint)
     try:
-        await _started(server, settings)
-        spare_collector()
-        _tell(server, names, first, json)
-        await stop.wait()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)  # a second signal ends it at once
+        with told_to_stop() as stop:
+            with listening(settings):
+                await server.start()
+            spare_collector()
+            _tell(server, names, first, json)
+            await stop.wait()
         await server.leave()
     finally:
         await server.stop()
-
-
-async def _started(server: Embedded, settings: Settings) -> None:
-    try:
-        await server.start()
-    except OSError as error:
-        raise _not_listening(settings, error) or error from None
-
-
-def _not_listening(settings: Settings, error: OSError) -> Failure | None:
-    where = f"{settings.host}:{settings.port}"
-    if error.errno == errno.EADDRINUSE:
-        return Failure(
-            "port_in_use",
-            f"端口 {where} 已被占用。请停止占用它的程序,或换一个:--port 0 任选空闲端口。",
-            f"The port {where} is in use. Stop what uses it, or take another: --port 0 takes a free one.",
-        )
-    if isinstance(error, OSError) and error.filename is None:
-        return Failure(
-            "cannot_listen",
-            f"无法监听 {where}:{error.strerror}。请检查 --host 和 --port。",
-            f"Cannot listen on {where}: {error.strerror}. Check --host and --port.",
-        )
-    return None
+        await tracing.shut_down()
 
 
 def _tell(server: Embedded, names: list[str], first: bool, json: bool) -> None:

@@ -1,6 +1,7 @@
 """Group commit: what is submitted while a transaction runs shares the next one and its flush to disk."""
 
 import asyncio
+from contextvars import Context
 
 from services.kernel.event_store import Commit, CommitFailed, CommitResult, EventStore, StoreUnavailable
 
@@ -39,7 +40,8 @@ class Appender:
         if self._closing:
             raise StoreUnavailable("the appender is closed")
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name="appender")
+            # Not in the context of whoever came first: what is logged there is about nobody in particular.
+            self._worker = asyncio.create_task(self._work(), name="appender", context=Context())
         written: asyncio.Future[CommitResult] = asyncio.get_running_loop().create_future()
         self._submitters += 1
         try:

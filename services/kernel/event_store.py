@@ -57,6 +57,21 @@ class Checkpoint(msgspec.Struct, frozen=True):
     position: int
 
 
+class Fence(msgspec.Struct, frozen=True):
+    """The writer claims to be the one consumer of `source` called `consumer`, as of its claim number `epoch`."""
+
+    consumer: str
+    source: str
+    epoch: int
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a consumer gets when it takes a source over: how far it was handled, and the number of this claim."""
+
+    position: int
+    epoch: int
+
+
 class IdempotentAnswer(msgspec.Struct, frozen=True):
     """What a request with this key was answered, kept so that a repeated request gets the same."""
 
@@ -76,6 +91,7 @@ class Commit(msgspec.Struct, frozen=True):
     inbox: tuple[InboxMark, ...] = ()
     checkpoint: tuple[Checkpoint, ...] = ()
     answer: IdempotentAnswer | None = None
+    fence: Fence | None = None
 
 
 class CommitResult(msgspec.Struct, frozen=True):
@@ -130,6 +146,14 @@ class DeliveryGap(StoreError):
         self.mark, self.last = mark, last
 
 
+class Fenced(StoreError):
+    """Another process took over what the writer was working on: it must stop, nothing of the commit was written."""
+
+    def __init__(self, fence: Fence, epoch: int) -> None:
+        super().__init__(f"{fence.consumer} on {fence.source} was taken over: claim {fence.epoch}, now {epoch}")
+        self.fence, self.epoch = fence, epoch
+
+
 class CommitFailed(StoreError):
     """The database refused what the commit wanted written (a constraint, a wrong statement). Nothing of it
     was."""
@@ -139,6 +163,11 @@ class StoreUnavailable(StoreError):
     """The database is locked, full, away or closed. Nothing was written; the same commit may be tried
     again. (Where a server was lost while it committed and is not back in time, that is not known: the version, mark or
     key of the commit then tells when it is tried again.)"""
+
+
+class StoreRefused(StoreUnavailable):
+    """The database lets nobody in so: wrong name or password, too few rights, or there is no such database. Waiting
+    does not help, somebody has to put it right; nothing was written."""
 
 
 class CorruptRecord(StoreError):
@@ -159,7 +188,7 @@ class Reads(Protocol):
     """Everything that can be read. No read ever waits for a writer, none sees anything uncommitted.
 
     `decode=False` leaves `Record.event` None: for replays, relays and proofs that need the bytes only.
-    All raise StoreUnavailable, those that decode CorruptRecord.
+    All raise StoreUnavailable (as StoreRefused where it is a matter of credentials), those that decode CorruptRecord.
     """
 
     async def read_stream(
@@ -221,6 +250,10 @@ class Reads(Protocol):
         """The position up to which a consumer has handled a source; 0 before its first commit."""
         ...
 
+    async def epoch(self, consumer: str, source: str) -> int:
+        """The number of the last claim; 0 before the first."""
+        ...
+
     async def query(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a read table, each as column → value. It cannot write."""
         ...
@@ -231,14 +264,36 @@ class EventStore(Reads, Protocol):
 
     committed: "CommitSignal"
 
+    shared: bool
+    """Whether other processes write to it too: what was read a moment ago may then be no longer so."""
+
     async def commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
         """Write many commits in one transaction, each all or nothing, one after another.
 
         A commit that cannot be written is left out and answered with its error, without hurting the others:
-        VersionConflict, KeyTaken, DuplicateDelivery, DeliveryGap, CommitFailed or ValueError, and
+        KeyTaken, Fenced, DuplicateDelivery, DeliveryGap, VersionConflict, CommitFailed or ValueError, and
         StoreUnavailable where the database cannot write at all. If the caller is cancelled, the transaction
         ends all the same.
         """
+        ...
+
+    async def claim(self, consumer: str, source: str) -> Claim:
+        """Take a source over, from whoever worked on it: commits under an earlier claim are refused from now on.
+
+        Commits that were under way are in the position that it gives, or refused. After an error, or where the caller
+        is cancelled, it may have been taken over all the same: claim again.
+        """
+        ...
+
+    async def hold(self, lease: str, holder: str, seconds: float) -> bool:
+        """Take a lease, or keep it, for so long by the database's clock; False while somebody else holds it.
+
+        A lease only says who should work. It may run out unnoticed: what must not be done twice needs a claim.
+        """
+        ...
+
+    async def let_go(self, lease: str, holder: str) -> None:
+        """Give a lease back before its time, if it is held by `holder`."""
         ...
 
     def snapshot(self) -> AbstractAsyncContextManager[Reads]:

@@ -12,6 +12,7 @@ import uuid_utils
 
 from contracts.event import CaseEvent, Event, type_of
 from contracts.registry import encode
+from services.kernel import tracing
 from services.kernel.actor import SYSTEM, Actor
 from services.kernel.appender import Appender
 from services.kernel.clock import Clock
@@ -20,6 +21,7 @@ from services.kernel.event_store import (
     Append,
     Commit,
     EventStore,
+    Fence,
     IdempotentAnswer,
     InboxMark,
     StoreError,
@@ -28,6 +30,7 @@ from services.kernel.event_store import (
 )
 from services.kernel.intake import intake
 from services.kernel.log import NewRecord, Record
+from services.kernel.logging import at_work_on
 
 #: Files kept in memory; the ones that nobody asked for the longest are read again when needed.
 CACHED_FILES = 20_000
@@ -94,14 +97,15 @@ class Files(Generic[F]):
                 held.file = None
 
     @asynccontextmanager
-    async def reading(self, stream: str, at_least: int = 0) -> AsyncIterator[tuple[F, int]]:
-        """A file and its version, as committed; it must not be changed, nor used afterwards.
+    async def reading(self, stream: str, at_least: int | None = None) -> AsyncIterator[tuple[F, int]]:
+        """A file and its version, with everything that is committed; it must not be changed, nor used afterwards.
 
-        Who knows of a version from the log asks for `at_least` that one: another process may have written it.
+        Who knows of a version from the log, and needs no later one, asks for `at_least` that one.
         """
         held = await self._take(stream)
         try:
-            yield await self._load(stream, held, at_least), held.version
+            latest = at_least is None and self._store.shared
+            yield await self._load(stream, held, at_least or 0, latest=latest), held.version
         finally:
             self._back(held)
 
@@ -127,7 +131,8 @@ class Files(Generic[F]):
             context = Context(now=unit.now, actor=origin.actor)
             unit.apply(intake(self.domain, unit.file, case_id, name, body, context))
 
-        return await self._unit(stream, origin, decide, answer=answer)
+        step = self._step(f"decide {name}", stream, origin)
+        return await self._unit(stream, origin, decide, step, answer=answer)
 
     async def record(self, stream: str, decide: Callable[[F, Context], Iterable[Event]], origin: Origin) -> Decided:
         """Commit what the service itself decides about a file; commits nothing where that is nothing."""
@@ -135,7 +140,7 @@ class Files(Generic[F]):
         async def apply(unit: "_Unit[F]") -> None:
             unit.apply(decide(unit.file, Context(now=unit.now, actor=origin.actor)))
 
-        return await self._unit(stream, origin, apply)
+        return await self._unit(stream, origin, apply, self._step("record", stream, origin))
 
     async def let_pass(self, stream: str, case_ids: Collection[str], now: datetime) -> Decided:
         """Commit what is due in these cases because it became `now`."""
@@ -144,12 +149,14 @@ class Files(Generic[F]):
             unit.touched.update(case_ids)
             unit.now = now
 
-        return await self._unit(stream, self._own_origin(), nothing)
+        origin = self._own_origin()
+        return await self._unit(stream, origin, nothing, self._step("let pass", stream, origin))
 
-    async def hear(self, record: Record) -> Decided:
+    async def hear(self, record: Record, fence: Fence | None = None) -> Decided:
         """Commit what follows from an event of another service, once, or from one of another stream of this service.
 
-        Raises `DuplicateDelivery` for one that was handled, `DeliveryGap` for one that comes too early.
+        Raises `DuplicateDelivery` for one that was handled, `DeliveryGap` for one that comes too early, `Fenced` where
+        the consumer behind `fence` is no longer the one that hears.
         """
         foreign = record.source != self.domain.source
         inbox = (InboxMark(record.source, record.stream, record.sequence),) if foreign else ()
@@ -163,8 +170,16 @@ class Files(Generic[F]):
                 unit.touched.add(event.case_id)
             unit.apply(self.domain.react(unit.file, record, Context(now=unit.now, actor=own)))
 
+        source, about = self.domain.source, tracing.about(record)
         origin = Origin(own, record.correlation_id, record.id, record.traceparent)
-        return await self._unit(self.domain.home_of(event, record.stream), origin, learn, inbox=inbox)
+        step = tracing.span(source, f"handle {record.type}", "consumer", record.traceparent, about)
+        with at_work_on(record, source, step.trace_id):
+            home = self.domain.home_of(event, record.stream)
+            return await self._unit(home, origin, learn, step, inbox=inbox, fence=fence)
+
+    def _step(self, name: str, stream: str, origin: Origin) -> tracing.Span:
+        about = {"aftersales.order_id": stream}
+        return tracing.span(self.domain.source, name, parent=origin.traceparent, attributes=about)
 
     def _own_origin(self) -> Origin:
         return Origin(Actor(SYSTEM, self.domain.source), correlation_id=new_id())
@@ -176,9 +191,29 @@ class Files(Generic[F]):
         stream: str,
         origin: Origin,
         work: Callable[["_Unit[F]"], Any],
+        step: tracing.Span,
         *,
         inbox: tuple[InboxMark, ...] = (),
         answer: Callable[[Decided], IdempotentAnswer | None] | None = None,
+        fence: Fence | None = None,
+    ) -> Decided:
+        """Do it as a step of the origin's trace: what follows from the records that it makes follows from this step."""
+        origin = msgspec.structs.replace(origin, traceparent=step.traceparent)
+        with step:
+            decided = await self._decided(stream, origin, work, inbox, answer, fence)
+            if step.recording:
+                own = [record.type for record in decided.records if record.source == self.domain.source]
+                step.tell({"aftersales.events": own})
+            return decided
+
+    async def _decided(
+        self,
+        stream: str,
+        origin: Origin,
+        work: Callable[["_Unit[F]"], Any],
+        inbox: tuple[InboxMark, ...],
+        answer: Callable[[Decided], IdempotentAnswer | None] | None,
+        fence: Fence | None,
     ) -> Decided:
         for _ in range(CONFLICT_TRIES):
             unit = _Unit(self, stream, origin)
@@ -186,12 +221,17 @@ class Files(Generic[F]):
                 await unit.open()
                 await work(unit)
                 await unit.follow_up()
-                return await unit.commit(self._appender, inbox, answer)
+                if self._store.shared and await unit.outdated(unit.only_read):
+                    unit.discard()
+                    continue
+                return await unit.commit(self._appender, inbox, answer, fence)
             except VersionConflict:
                 unit.discard()
             except BaseException as error:
                 unit.discard()
-                if isinstance(error, StoreError) or not isinstance(error, Exception) or not await unit.outdated():
+                if isinstance(error, StoreError) or not isinstance(error, Exception):
+                    raise
+                if not await unit.outdated(unit.read):
                     raise
             finally:
                 unit.close()
@@ -226,12 +266,13 @@ class Files(Generic[F]):
                 return
             del self._held[oldest]
 
-    async def _load(self, stream: str, held: _Held[F], at_least: int = 0) -> F:
-        if held.file is not None and held.version >= at_least:
+    async def _load(self, stream: str, held: _Held[F], at_least: int = 0, *, latest: bool = False) -> F:
+        """The file, folded on from what is in memory. `latest`: asks the log even if that seems to be enough."""
+        if held.file is not None and held.version >= at_least and not latest:
             return held.file
         file, version = (self.domain.new_file(stream), 0) if held.file is None else (held.file, held.version)
-        held.file = None  # until it is whole again
         async for page in self._store.stream_pages(stream, version):
+            held.file = None  # until it is whole again
             for record in page:
                 file.evolve(record)
             version = page[-1].version
@@ -334,11 +375,21 @@ class _Unit(Generic[F]):
         for held in self._taken:
             self._files._back(held)
 
-    async def outdated(self) -> bool:
+    @property
+    def read(self) -> list[str]:
+        """Files that were looked at."""
+        return list(self._held)
+
+    @property
+    def only_read(self) -> list[str]:
+        """Files that were looked at and get no record: no append will tell whether they are what they were."""
+        return [stream for stream, records in self._records.items() if not records]
+
+    async def outdated(self, streams: Iterable[str]) -> bool:
         """Whether another process wrote to these files, so that what was decided about them does not count."""
         found = False
-        for stream, held in self._held.items():
-            head = await self._files._store.head(stream)
+        for stream in streams:
+            held, head = self._held[stream], await self._files._store.head(stream)
             if (head.version if head else 0) != held.version:
                 held.file, found = None, True
         return found
@@ -348,6 +399,7 @@ class _Unit(Generic[F]):
         appender: Appender,
         inbox: tuple[InboxMark, ...],
         answer: Callable[[Decided], IdempotentAnswer | None] | None,
+        fence: Fence | None,
     ) -> Decided:
         records = self._records[self.stream]
         decided = Decided(self.stream, self.version + len(records), tuple(records))
@@ -359,6 +411,7 @@ class _Unit(Generic[F]):
             ),
             inbox=inbox,
             answer=answer(decided) if answer else None,
+            fence=fence,
         )
         if not commit.appends and not commit.inbox and commit.answer is None:
             return decided

@@ -4,13 +4,16 @@ import asyncio
 from collections import defaultdict
 from typing import Any
 
+import msgspec
+
 from services.kernel.appender import Appender
 from services.kernel.event_store import (
-    Checkpoint,
     Commit,
     DeliveryGap,
     DuplicateDelivery,
     EventStore,
+    Fence,
+    Fenced,
     InboxMark,
     StoreUnavailable,
 )
@@ -52,7 +55,7 @@ class Hearing:
                         tasks.create_task(self._hear_in_order(new, last, progress))
         except ExceptionGroup as faults:
             raise faults.exceptions[0] from None
-        await self._mark(unheard, progress.checkpoint(records[-1].position))
+        await self._mark(unheard, progress.noted(records[-1].position))
 
     def _is_unheard(self, records: list[Record], handled: int) -> bool:
         """Whether nothing is missing before or among these records of a stream, and nobody here listens to any."""
@@ -69,12 +72,12 @@ class Hearing:
                 if record.type not in self._hears:
                     unheard.append(record)
                     continue
-                await self._mark(unheard)
+                await self._mark(unheard, Commit(fence=progress.fence))
                 unheard.clear()
-                await self._hear(record)
+                await self._hear(record, progress.fence)
                 handled = last
-            await self._mark(unheard)
-        except StoreUnavailable:  # no fault of the stream
+            await self._mark(unheard, Commit(fence=progress.fence))
+        except (StoreUnavailable, Fenced):  # no fault of the stream
             raise
         except Exception as error:
             progress.park([record for record in records if record.sequence > handled], error)
@@ -83,19 +86,19 @@ class Hearing:
         if record.sequence > last + 1 and not self._own:
             raise DeliveryGap(InboxMark(record.source, record.stream, record.sequence), last)
 
-    async def _hear(self, record: Record) -> None:
+    async def _hear(self, record: Record, fence: Fence | None) -> None:
         try:
-            await self._files.hear(record)
+            await self._files.hear(record, fence)
             self._heard.inc()
         except DuplicateDelivery:
             return  # another process of this service was quicker
 
-    async def _mark(self, records: list[Record], *checkpoint: Checkpoint) -> None:
+    async def _mark(self, records: list[Record], commit: Commit) -> None:
         """Note as handled what nobody here listens to, but for what another process noted meanwhile."""
         marks = [InboxMark(record.source, record.stream, record.sequence) for record in records]
-        while marks or checkpoint:
+        while marks or commit.checkpoint or commit.statements:
             try:
-                await self._appender.submit(Commit(inbox=tuple(marks), checkpoint=checkpoint))
+                await self._appender.submit(msgspec.structs.replace(commit, inbox=tuple(marks)))
                 return
             except DuplicateDelivery as duplicate:
                 stream, last = duplicate.mark.stream, duplicate.last

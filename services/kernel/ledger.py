@@ -14,6 +14,8 @@ from services.kernel.event_store import (
     CommitResult,
     DeliveryGap,
     DuplicateDelivery,
+    Fence,
+    Fenced,
     Head,
     IdempotentAnswer,
     InboxMark,
@@ -62,6 +64,11 @@ def touched_inbox(batch: Sequence[Commit]) -> set[tuple[str, str]]:
     return {(mark.source, mark.stream) for commit in batch for mark in commit.inbox}
 
 
+def touched_claims(batch: Sequence[Commit]) -> set[tuple[str, str]]:
+    """(consumer, source) pairs whose last claim a ledger for this batch needs."""
+    return {(commit.fence.consumer, commit.fence.source) for commit in batch if commit.fence}
+
+
 class Ledger:
     """Decides a batch. Start it with what the database holds for everything the batch touches."""
 
@@ -71,11 +78,13 @@ class Ledger:
         heads: dict[str, Head],
         answers: dict[str, IdempotentAnswer],
         inbox: dict[tuple[str, str], int],
+        epochs: dict[tuple[str, str], int],
     ) -> None:
         self.position = position
         self._heads = heads
         self._answers = answers
         self._inbox = inbox
+        self._epochs = epochs
         self.events: list[Row] = []
         self.moved_heads: dict[str, Head] = {}
         self.moved_inbox: dict[tuple[str, str], int] = {}
@@ -86,11 +95,13 @@ class Ledger:
     def admit(self, commit: Commit) -> CommitResult:
         """Take a commit in whole, or raise why not and stay as it was.
 
-        Raises KeyTaken before all else (a repeated request wants its answer, whatever happened since), then
+        Raises KeyTaken before all else (a repeated request wants its answer, whatever happened since), then Fenced,
         DuplicateDelivery, DeliveryGap, VersionConflict; ValueError for what no store could keep.
         """
         if commit.answer:
             self._check_key(commit.answer)
+        if commit.fence:
+            self._check_fence(commit.fence)
         inbox = self._check_inbox(commit.inbox)
         for checkpoint in commit.checkpoint:
             if checkpoint.position < 0:
@@ -121,6 +132,11 @@ class Ledger:
         rfc3339(answer.created_at)
         if taken := self._answers.get(answer.key):
             raise KeyTaken(taken)
+
+    def _check_fence(self, fence: Fence) -> None:
+        epoch = self._epochs.get((fence.consumer, fence.source), 0)
+        if fence.epoch != epoch:
+            raise Fenced(fence, epoch)
 
     def _check_inbox(self, marks: Sequence[InboxMark]) -> dict[tuple[str, str], int]:
         moved: dict[tuple[str, str], int] = {}

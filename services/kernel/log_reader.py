@@ -10,9 +10,9 @@ from typing import Protocol
 
 import structlog
 
-from services.kernel.event_store import CommitSignal, CorruptRecord, Reads
+from services.kernel.event_store import Claim, CommitSignal, CorruptRecord, Fenced, Reads
 from services.kernel.log import Record
-from services.kernel.progress import RETRY_SECONDS, Progress
+from services.kernel.progress import RETRY_SECONDS, LogProgress, Progress
 
 #: Records handled between two checkpoints.
 BATCH_RECORDS = 500
@@ -50,17 +50,30 @@ class LogReader:
     """One consumer of one log. It never passes a record that was neither handled nor parked."""
 
     def __init__(
-        self, name: str, source: str, origin: FollowedLog, handle: Handler, *, learned_too: bool = False
+        self,
+        name: str,
+        source: str,
+        origin: FollowedLog,
+        handle: Handler,
+        *,
+        learned_too: bool = False,
+        batch_records: int = BATCH_RECORDS,
+        decode: bool = True,
     ) -> None:
-        """`learned_too`: also what the service of this log learned from others, not only its own events."""
+        """`learned_too`: also what the service of this log learned from others, not only its own events; `decode`:
+        False for who needs their bytes only."""
         self.name = name
-        self.progress = Progress(name, source)
+        self.progress = LogProgress(name, source)
         #: Why nothing at all goes on, for people; "" while it does.
         self.failing = ""
         #: Why the log cannot be read, for people; "" while it can. It may be a service that was never started.
         self.away = ""
-        self._source = source
+        #: Whether another process took over; this one has stopped.
+        self.fenced = False
+        self.source = source
         self._only = None if learned_too else source
+        self._batch_records = batch_records
+        self._decode = decode
         self._origin = origin
         self._handle = handle
         self._head = 0
@@ -73,14 +86,19 @@ class LogReader:
         return self.progress.position
 
     @property
+    def epoch(self) -> int:
+        """The number of the claim under which this consumer works."""
+        return self.progress.fence.epoch if self.progress.fence else 0
+
+    @property
     def stuck(self) -> str:
         """What keeps this consumer from going on, for people."""
         return self.failing or self.progress.stuck
 
-    def start(self, position: int) -> None:
-        """Follow the log from behind `position`."""
-        self.progress = Progress(self.name, self._source, position)
-        self.failing = self.away = ""
+    def start(self, claim: Claim) -> None:
+        """Follow the log from behind the claim's position, as its owner."""
+        self.progress = LogProgress(self.name, self.source, claim.position, claim.epoch)
+        self.failing, self.away, self.fenced = "", "", False
         self._task = asyncio.create_task(self._follow(), name=f"reader:{self.name}")
 
     async def stop(self) -> None:
@@ -101,10 +119,10 @@ class LogReader:
                 self._moved.clear()
                 await self._moved.wait()
 
-    async def rewind(self, position: int = 0) -> None:
-        """Read the log again from behind `position`."""
+    async def rewind(self) -> None:
+        """Read the log again from its beginning."""
         await self.stop()
-        self.start(position)
+        self.start(Claim(0, self.epoch))
 
     async def lag(self) -> int:
         """Positions between what is handled and the end of the log, as far as it can be read."""
@@ -114,12 +132,28 @@ class LogReader:
             self._is_away(error)
         return max(0, self._head - self.progress.handled)
 
+    async def oldest(self) -> Record | None:
+        """The first record that is not handled, maybe undecoded; None where there is none, or the log is away."""
+        after = self.progress.handled
+        try:
+            records = self._origin.committed.recent(after, 1, self._only) or await self._origin.read_log(
+                after, 1, self._only, decode=False
+            )
+        except Exception as error:
+            self._is_away(error)
+            return None
+        return records[0] if records else None
+
     async def _follow(self) -> None:
         failures = 0
         while True:
             try:
                 await self._step()
                 failures, self.failing = 0, ""
+            except Fenced as taken_over:
+                self.fenced = True
+                log.warning("reader_fenced", reader=self.name, reason=str(taken_over))
+                return
             except Exception as error:
                 if self.failing != repr(error):  # told once, not at every try
                     self.failing = repr(error)
@@ -134,7 +168,7 @@ class LogReader:
             await asyncio.sleep(self.progress.pause(POLL_SECONDS))
             return
         committed, head = self._origin.committed, self.position
-        records = committed.recent(self.position, BATCH_RECORDS, self._only)
+        records = committed.recent(self.position, self._batch_records, self._only)
         if not records:
             try:
                 self._head = head = await self._origin.head_position()
@@ -145,12 +179,12 @@ class LogReader:
                 return
             self._is_back()
         if head < self.position:
-            raise LogShrank(self._source, self.position, head)
+            raise LogShrank(self.source, self.position, head)
         if passing := self.progress.passing(records):
             await self._handle(passing, self.progress)
         if records:
             self._advance(records[-1].position)
-            if self.position < committed.position and len(records) < BATCH_RECORDS:
+            if self.position < committed.position and len(records) < self._batch_records:
                 await asyncio.sleep(LINGER_SECONDS)
         elif head > self.position:
             self._advance(head)  # the rest is of other sources
@@ -171,10 +205,11 @@ class LogReader:
             after = records[-1].version
         self.progress.release(stream)
 
-    async def _page(self, read: Callable[..., Awaitable[list[Record]]], limit: int = BATCH_RECORDS) -> list[Record]:
+    async def _page(self, read: Callable[..., Awaitable[list[Record]]], limit: int = 0) -> list[Record]:
         """The next records. One that cannot be decoded comes alone, as bytes only, and its stream is parked."""
+        limit = limit or self._batch_records
         try:
-            return await read(limit=limit)
+            return await read(limit=limit, decode=self._decode)
         except CorruptRecord as error:
             if limit > 1:
                 return await self._page(read, limit // 2)  # what stands before it comes first
@@ -188,12 +223,12 @@ class LogReader:
 
     def _is_away(self, error: Exception) -> None:
         if not self.away:
-            log.warning("waiting_for_log", reader=self.name, source=self._source, error=str(error))
-        self.away = f"the log of {self._source} cannot be read: {error}"
+            log.warning("waiting_for_log", reader=self.name, source=self.source, error=str(error))
+        self.away = f"the log of {self.source} cannot be read: {error}"
 
     def _is_back(self) -> None:
         if self.away:
-            log.info("log_is_there", reader=self.name, source=self._source)
+            log.info("log_is_there", reader=self.name, source=self.source)
         self.away = ""
 
     def _advance(self, position: int) -> None:

@@ -18,6 +18,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from services.kernel.postgres_store import connect_arguments, no_connection
+
 T = TypeVar("T")
 
 text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
@@ -30,7 +32,8 @@ _integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def migrate(database_url: str, script_location: str | Path) -> None:
     """Bring a database up to the newest revision, in one transaction; creates a missing SQLite file.
 
-    Blocks: call it in a thread where an event loop runs.
+    Blocks: call it in a thread where an event loop runs. Raises StoreUnavailable while a server is away, StoreRefused
+    where it lets nobody in so.
     """
     _on_connection(database_url, partial(_upgrade, script_location))
 
@@ -110,6 +113,49 @@ def create_log_tables(op: ModuleType) -> None:
     )
 
 
+def create_claims_and_parking(op: ModuleType) -> None:
+    """Create what consumers need who may be several: the numbers of their claims, leases, and a place for messages
+    that cannot go on.
+
+    Times are seconds since 1970, by the database's clock for leases, by the consumer's for messages.
+    """
+    op.add_column("checkpoints", sa.Column("epoch", _integer, nullable=False, server_default="0"))
+    op.create_table(
+        "leases",
+        sa.Column("name", text, primary_key=True),
+        sa.Column("holder", text, nullable=False),
+        sa.Column("expires_at", sa.Double, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "parked_messages",
+        sa.Column("consumer", text, primary_key=True),
+        sa.Column("topic", text, primary_key=True),
+        sa.Column("partition", _integer, primary_key=True),
+        sa.Column("position", _integer, primary_key=True),
+        sa.Column("key", sa.LargeBinary),
+        sa.Column("headers", sa.LargeBinary, nullable=False),
+        sa.Column("value", sa.LargeBinary),
+        sa.Column("timestamp_ms", _integer, nullable=False),
+        sa.Column("stream", text, nullable=False),
+        sa.Column("sequence", _integer, nullable=False),
+        sa.Column("type", text, nullable=False),
+        sa.Column("source", text, nullable=False),
+        sa.Column("state", text, nullable=False),
+        sa.Column("cause", text, nullable=False),
+        sa.Column("error", text, nullable=False),
+        sa.Column("tries", _integer, nullable=False),
+        sa.Column("due_at", sa.Double, nullable=False),
+        sa.Column("parked_at", sa.Double, nullable=False),
+        sa.Column("published_at", sa.Double),
+        sa.Column("resolved_at", sa.Double),
+        sa.Column("resolved_by", text, nullable=False, server_default=""),
+        sa.Column("note", text, nullable=False, server_default=""),
+    )
+    op.create_index("parked_by_stream", "parked_messages", ["consumer", "stream", "sequence"])
+    op.create_index("parked_by_due", "parked_messages", ["state", "due_at"])
+
+
 def _config(script_location: str | Path) -> Config:
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
@@ -135,7 +181,7 @@ def _on_connection(database_url: str, work: Callable[[sa.Connection], T]) -> T:
     """Alembic is synchronous: SQLite has a driver for that, PostgreSQL's is awaited in an event loop of its own."""
     url = sa.make_url(database_url)
     if url.get_backend_name() != "sqlite":
-        return asyncio.run(_on_asyncpg(url.set(drivername="postgresql+asyncpg"), work))
+        return asyncio.run(_on_asyncpg(database_url, work))
     # The driver's own transactions leave table changes out: a crash would leave half a migration. See
     # _begin_alone.
     arguments = {"isolation_level": None, "timeout": 30}
@@ -144,10 +190,17 @@ def _on_connection(database_url: str, work: Callable[[sa.Connection], T]) -> T:
         return work(connection)
 
 
-async def _on_asyncpg(url: sa.URL, work: Callable[[sa.Connection], T]) -> T:
-    engine = create_async_engine(url, poolclass=sa.NullPool)
-    async with engine.connect() as connection:
+async def _on_asyncpg(database_url: str, work: Callable[[sa.Connection], T]) -> T:
+    arguments = connect_arguments(database_url)
+    engine = create_async_engine("postgresql+asyncpg://", poolclass=sa.NullPool, connect_args=arguments)
+    try:
+        connection = await engine.connect()
+    except Exception as error:
+        raise no_connection(error) from error
+    try:
         return await connection.run_sync(work)
+    finally:
+        await connection.close()
 
 
 _ONE_MIGRATES = 0x6D69_6772_6174_6531

@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 
 import msgspec
 import structlog
-from asyncpg import Connection, PostgresError
+from asyncpg import Connection
 from sqlalchemy import PoolProxiedConnection, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from services.kernel.event_store import (
+    Claim,
     Commit,
     CommitFailed,
     CommitResult,
@@ -30,9 +31,18 @@ from services.kernel.event_store import (
     Head,
     Reads,
     StoreError,
+    StoreRefused,
     StoreUnavailable,
 )
-from services.kernel.ledger import EVENT_COLUMNS, Ledger, Row, touched_inbox, touched_keys, touched_streams
+from services.kernel.ledger import (
+    EVENT_COLUMNS,
+    Ledger,
+    Row,
+    touched_claims,
+    touched_inbox,
+    touched_keys,
+    touched_streams,
+)
 from services.kernel.log import Record
 from services.kernel.sql_reads import ANSWERS, SqlReads, answer, answer_row, records
 
@@ -67,7 +77,8 @@ _CREATE_ADMIT = f"""
 CREATE FUNCTION pg_temp.admit(
     judged_streams text[], judged_versions bigint[],
     judged_keys text[],
-    judged_sources text[], judged_places text[], judged_sequences bigint[]
+    judged_sources text[], judged_places text[], judged_sequences bigint[],
+    judged_consumers text[], judged_claims text[], judged_epochs bigint[]
 ) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM {_LOCK.removeprefix("SELECT ")};
@@ -79,13 +90,16 @@ BEGIN
     ) OR EXISTS (
         SELECT FROM unnest(judged_sources, judged_places, judged_sequences) AS judged (source, stream, sequence)
         LEFT JOIN inbox USING (source, stream) WHERE coalesce(inbox.sequence, 0) <> judged.sequence
+    ) OR EXISTS (
+        SELECT FROM unnest(judged_consumers, judged_claims, judged_epochs) AS judged (consumer, source, epoch)
+        LEFT JOIN checkpoints USING (consumer, source) WHERE coalesce(checkpoints.epoch, 0) <> judged.epoch
     ) THEN
         RAISE EXCEPTION 'somebody else committed in between' USING ERRCODE = '{_OVERTAKEN}';
     END IF;
     RETURN (SELECT coalesce(max(position), 0) FROM events);
 END $$
 """
-_ADMITTED = "SELECT pg_temp.admit(?, ?, ?, ?, ?, ?) - ?::bigint AS shift"
+_ADMITTED = "SELECT pg_temp.admit(?, ?, ?, ?, ?, ?, ?, ?, ?) - ?::bigint AS shift"
 _UNCHECKED = "SELECT coalesce(max(position), 0) - ?::bigint AS shift FROM events"
 
 _LOAD = f"""
@@ -95,8 +109,27 @@ SELECT
     ARRAY(
         SELECT ROW(source, stream, sequence) FROM inbox
         JOIN unnest($3::text[], $4::text[]) AS asked (source, stream) USING (source, stream)
+    ),
+    ARRAY(
+        SELECT ROW(consumer, source, epoch) FROM checkpoints
+        JOIN unnest($5::text[], $6::text[]) AS asked (consumer, source) USING (consumer, source)
     )
 """
+# Under the lock of those who append: whoever has it is in the position, and who comes later finds the new epoch.
+_CLAIM = f"""
+WITH alone AS MATERIALIZED ({_LOCK})
+INSERT INTO checkpoints (consumer, source, position, epoch) SELECT $1, $2, 0, 1 FROM alone
+ON CONFLICT (consumer, source) DO UPDATE SET epoch = checkpoints.epoch + 1
+RETURNING position, epoch
+"""
+_NOW = "extract(epoch FROM clock_timestamp())::float8"
+_HOLD = f"""
+INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, {_NOW} + $3::float8)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+WHERE leases.holder = excluded.holder OR leases.expires_at <= {_NOW}
+RETURNING name
+"""
+_LET_GO = "DELETE FROM leases WHERE name = $1 AND holder = $2"
 _LAST_POSITION = "SELECT coalesce(max(position), 0) FROM events"
 _POSITION_OF = "SELECT position FROM events WHERE stream = $1 AND version = $2 AND hash = $3"
 _END_SESSION = f"""
@@ -126,10 +159,14 @@ _TABLES = {
 _TYPES = dict.fromkeys(("version", "sequence", "schema", "position", "status"), "bigint")
 _TYPES |= dict.fromkeys(("data", "hash", "request_hash", "body"), "bytea")
 
-_UNAVAILABLE_CLASSES = {
-    "08",  # connection
+_REFUSED_CLASSES = {
     "28",  # credentials
     "3D",  # no such database
+}
+_NO_RIGHT = "42501"
+"""May not make what a session needs."""
+_UNAVAILABLE_CLASSES = {
+    "08",  # connection
     "40",  # undone for another's sake
     "53",  # out of disk, memory or connections
     "57",  # shutting down, starting up, cancelled
@@ -180,22 +217,28 @@ class PostgresStore(_PostgresReads, EventStore):
     """An event store on the database that `database_url` names; it must exist and be migrated.
 
     Connections are opened when first needed: one writes, up to `readers` read, one tells other processes of commits
-    and hears of theirs. Those that were lost are opened anew when the server is back. A commit waits up to
-    `busy_timeout_s` for the writers before it. Placeholders of `Statement` and `query` are `?`, in every database.
+    and hears of theirs, one holds leases. Those that were lost are opened anew when the server is back. A commit waits
+    up to `busy_timeout_s` for the writers before it. Placeholders of `Statement` and `query` are `?`, in every
+    database.
     """
+
+    shared = True
 
     def __init__(self, database_url: str, decode: Decode, *, readers: int = 4, busy_timeout_s: float = 5.0) -> None:
         if make_url(database_url).get_backend_name() != "postgresql":
-            raise ValueError("this event store needs a URL postgresql+asyncpg://…")
+            raise ValueError("this event store needs a URL postgresql://…")
         self.committed = CommitSignal()
         self._decode = decode
         self._write_engine = _engine(database_url, 1, _writer_settings(busy_timeout_s), _CREATE_ADMIT)
         self._read_engine = _engine(database_url, readers, {"default_transaction_read_only": "on"})
         self._bell = _Bell(_engine(database_url, 1, {"synchronous_commit": "off"}), self.committed)
+        # Of their own: a lease must not run out while a commit or the readers take long.
+        self._lease_engine = _engine(database_url, 1, {"synchronous_commit": "off"})
         self._readers = readers
         self._free_readers = asyncio.Semaphore(readers)
         self._busy_timeout_s = busy_timeout_s
         self._writing = asyncio.Lock()
+        self._leasing = asyncio.Lock()
         self._commits: set[asyncio.Task[list[CommitResult | Exception]]] = set()
         self._closed = False
 
@@ -219,7 +262,7 @@ class PostgresStore(_PostgresReads, EventStore):
         try:
             return await self._write_whole(batch)
         except StoreUnavailable as error:
-            return [StoreUnavailable(str(error)) for _ in batch]
+            return [type(error)(str(error)) for _ in batch]
         except Exception as error:
             if len(batch) == 1:
                 failed = CommitFailed(str(error))
@@ -256,6 +299,20 @@ class PostgresStore(_PostgresReads, EventStore):
                 return outcomes
         raise StoreUnavailable(f"it is unknown whether this was written: {lost}")
 
+    async def claim(self, consumer: str, source: str) -> Claim:
+        async with self._writing, self._connected(self._write_engine) as database:
+            return Claim(*await _done(database, database.fetchrow(_CLAIM, consumer, source)))
+
+    async def hold(self, lease: str, holder: str, seconds: float) -> bool:
+        async with self._leasing, self._connected(self._lease_engine) as database:
+            # An answer that comes when the lease has run out says nothing any more.
+            asked = database.fetchval(_HOLD, lease, holder, seconds, timeout=seconds)
+            return await _done(database, asked) is not None
+
+    async def let_go(self, lease: str, holder: str) -> None:
+        async with self._leasing, self._connected(self._lease_engine) as database:
+            await _done(database, database.execute(_LET_GO, lease, holder))
+
     async def _rows(self, sql: str, params: Sequence[Any] = ()) -> Sequence[Any]:
         async with self._free_readers, self._connected(self._read_engine) as database:
             return await _done(database, database.fetch(numbered(sql), *params))
@@ -283,6 +340,8 @@ class PostgresStore(_PostgresReads, EventStore):
         await self._bell.take_down()
         async with self._writing:
             await self._write_engine.dispose()
+        async with self._leasing:
+            await self._lease_engine.dispose()
         for _ in range(self._readers):
             await self._free_readers.acquire()
         await self._read_engine.dispose()
@@ -350,15 +409,24 @@ class _Transaction:
         keys = [key for key in touched_keys(self._batch) if key.isprintable()]
         places = [place for place in touched_inbox(self._batch) if "".join(place).isprintable()]
         sources, of_streams = [source for source, _ in places], [stream for _, stream in places]
-        found = await _done(database, database.fetchrow(_LOAD, streams, keys, sources, of_streams))
+        claims = [claim for claim in touched_claims(self._batch) if "".join(claim).isprintable()]
+        consumers, claimed = [consumer for consumer, _ in claims], [source for _, source in claims]
+        asked = (streams, keys, sources, of_streams, consumers, claimed)
+        found = await _done(database, database.fetchrow(_LOAD, *asked))
         heads = {row[0]: Head(*row) for row in found[0]}
         answers = {row[0]: answer(row) for row in found[1]}
         inbox = {(source, stream): sequence for source, stream, sequence in found[2]}
+        epochs = {(consumer, source): epoch for consumer, source, epoch in found[3]}
         versions = [heads[stream].version if stream in heads else 0 for stream in streams]
         sequences = [inbox.get(place, 0) for place in places]
         new_keys = [key for key in keys if key not in answers]
-        self._judged_by = (streams, versions, new_keys, sources, of_streams, sequences)
-        self._ledger = Ledger(self._expected_position, heads, answers, inbox)
+        judged_epochs = [epochs.get(claim, 0) for claim in claims]
+        self._judged_by = (
+            *(streams, versions, new_keys),
+            *(sources, of_streams, sequences),
+            *(consumers, claimed, judged_epochs),
+        )
+        self._ledger = Ledger(self._expected_position, heads, answers, inbox, epochs)
         self._outcomes: list[CommitResult | Exception] = []
         for commit in self._batch:
             try:
@@ -370,7 +438,7 @@ class _Transaction:
         """Write what the ledger collected; gives how far from what was expected the positions came to lie."""
         rows = _rows_of(self._ledger)
         values = [column for table in rows.values() for column in zip(*table, strict=True)]
-        checked = bool(rows.keys() - {"checkpoints"})
+        checked = bool(rows.keys() - {"checkpoints"}) or any(commit.fence for commit in self._batch)
         judged_by = self._judged_by if checked else ()
         shift: int = await database.fetchval(
             _saving(tuple(rows), checked), *judged_by, self._expected_position, *values
@@ -512,11 +580,24 @@ def _writer_settings(busy_timeout_s: float) -> dict[str, str]:
     }
 
 
+def connect_arguments(database_url: str) -> dict[str, Any]:
+    """What the driver is told so that it reads a URL as every PostgreSQL client does (`sslmode`, `sslrootcert`, …)."""
+    url = make_url(database_url).set(drivername="postgresql")
+    return {"dsn": url.render_as_string(hide_password=False), "timeout": CONNECT_TIMEOUT_S}
+
+
+def no_connection(error: Exception) -> StoreUnavailable:
+    """What it means that a connection could not be opened."""
+    state = _state(error)
+    refused = state[:2] in _REFUSED_CLASSES or state == _NO_RIGHT
+    return (StoreRefused if refused else StoreUnavailable)(f"no connection to the database: {error or repr(error)}")
+
+
 def _engine(database_url: str, connections: int, settings: dict[str, str], prepare: str = "") -> AsyncEngine:
     engine = create_async_engine(
-        make_url(database_url).set(drivername="postgresql+asyncpg"),
+        "postgresql+asyncpg://",
         connect_args={
-            "timeout": CONNECT_TIMEOUT_S,
+            **connect_arguments(database_url),
             "command_timeout": COMMAND_TIMEOUT_S,
             "server_settings": {"application_name": _APPLICATION, "jit": "off", **settings},
         },
@@ -543,7 +624,7 @@ async def _opened(engine: AsyncEngine) -> PoolProxiedConnection:
                 return pooled
             pooled.invalidate()
     except Exception as error:
-        raise StoreUnavailable(f"no connection to the database: {error or repr(error)}") from error
+        raise no_connection(error) from error
 
 
 def _driver(pooled: PoolProxiedConnection) -> Connection:
@@ -581,6 +662,8 @@ async def _done(database: Connection, asked: Awaitable[T]) -> T:
         state = _state(error)
         if state == _OVERTAKEN:
             raise _Overtaken from error
+        if state[:2] in _REFUSED_CLASSES:
+            raise StoreRefused(str(error)) from error
         if state[:2] in _UNAVAILABLE_CLASSES or state in _UNAVAILABLE or database.is_closed():
             raise StoreUnavailable(str(error) or repr(error)) from error
         raise
@@ -588,4 +671,4 @@ async def _done(database: Connection, asked: Awaitable[T]) -> T:
 
 def _state(error: BaseException | None) -> str:
     """PostgreSQL's five characters for what went wrong; empty for errors that it did not report."""
-    return str(error.sqlstate) if isinstance(error, PostgresError) else ""
+    return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")

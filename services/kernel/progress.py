@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from services.kernel.event_store import Checkpoint, DeliveryGap
+from services.kernel.event_store import Checkpoint, Commit, DeliveryGap, Fence
 from services.kernel.log import Record
 
 #: Waits between tries of what could not be handled, in seconds; the last one is repeated.
@@ -17,6 +18,20 @@ TRIES_BEFORE_ALARM = 3
 MAX_PARKED = 1_000
 
 log = structlog.get_logger(__name__)
+
+
+class Progress(Protocol):
+    """What a handler of events tells its consumer: what does not go on, and how far it came."""
+
+    @property
+    def fence(self) -> Fence | None:
+        """What every commit of the handler must carry, so that it counts only while the consumer is the owner."""
+
+    def park(self, records: Sequence[Record], error: Exception) -> None:
+        """Leave a stream behind from the first of these records on, or once more after another try."""
+
+    def noted(self, position: int) -> Commit:
+        """What to write once everything up to `position` is handled or parked."""
 
 
 class Parked(msgspec.Struct):
@@ -30,17 +45,18 @@ class Parked(msgspec.Struct):
     due: float
 
 
-class Progress:
+class LogProgress:
     """The place of one consumer in the log of one source.
 
     A stream that cannot go on is parked: whatever follows in it waits behind the record that failed, the others pass.
     The checkpoint stays before the first parked record, so that a restart comes back to it.
     """
 
-    def __init__(self, consumer: str, source: str, position: int = 0) -> None:
+    def __init__(self, consumer: str, source: str, position: int = 0, epoch: int = 0) -> None:
         self.consumer = consumer
         self.source = source
         self.position = position
+        self.fence = Fence(consumer, source, epoch) if epoch else None
         self.parked: dict[str, Parked] = {}
 
     @property
@@ -62,9 +78,10 @@ class Progress:
         stream, first = stuck[0]
         return f"{len(stuck)} parked, {stream} from version {first.version}: {first.reason}"
 
-    def checkpoint(self, position: int) -> Checkpoint:
-        """What to note once everything up to `position` is handled or parked."""
-        return Checkpoint(self.consumer, self.source, self._before_parked(max(position, self.position)))
+    def noted(self, position: int) -> Commit:
+        """What to write once everything up to `position` is handled or parked."""
+        handled = self._before_parked(max(position, self.position))
+        return Commit(checkpoint=(Checkpoint(self.consumer, self.source, handled),), fence=self.fence)
 
     def passing(self, records: Sequence[Record]) -> list[Record]:
         """The records that need not wait; one that waits may be the missing one, so a gap is looked at again."""

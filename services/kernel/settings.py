@@ -3,17 +3,25 @@
 import base64
 import binascii
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 PREFIX = "AFTERSALES_"
 #: A shorter secret could be guessed.
 TOKEN_SECRET_CHARACTERS = 32
+#: Where the name of the service stands in `database_url`: each has a database of its own.
+SERVICE: Final = "{service}"
+
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([1-9][0-9]{0,4})")
+_PREFIX = re.compile(r"[a-z0-9._-]{0,100}")
 
 #: What a value must be, by the kind of mistake that pydantic finds; `{…}` is filled from the mistake.
 _RULES = {
@@ -60,7 +68,31 @@ class Settings(BaseSettings):
     gateway_secret: SecretStr = Field(SecretStr(""), description="Secret shared with the provider")
     gateway_timeout_seconds: float = Field(10.0, gt=0, le=120, description="How long to wait for the provider")
     ask_every_seconds: float = Field(15.0, gt=0, le=86_400, description="How often open payouts are asked about")
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="PostgreSQL: postgresql://user:password@host/aftersales_{service}; empty: SQLite files in data_dir",
+    )
+    kafka_servers: str = Field(
+        "", description="Brokers, host:port,host:port; empty: services read each other's logs (embedded)"
+    )
+    kafka_prefix: str = Field("", description="Put before topics and groups, where several shops share a cluster")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How brokers are talked to"
+    )
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How the password is proved to brokers (SASL)"
+    )
+    kafka_username: str = Field("", description="User at the brokers (SASL)")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Password at the brokers (SASL)")
+    kafka_ca: Path | None = Field(
+        None, description="Certificates that brokers are trusted by (PEM); empty: the system's"
+    )
+    kafka_partitions: int = Field(6, ge=1, le=1000, description="Partitions of a topic that is made")
+    kafka_replication: int = Field(1, ge=1, le=9, description="Copies of a topic that is made")
+    kafka_retention_days: int = Field(14, ge=-1, le=36_500, description="How long topics keep events; -1: for ever")
+    otlp_endpoint: str = Field("", description="OpenTelemetry collector (OTLP over HTTP); empty: no tracing")
     clock: Literal["system", "manual"] = Field("system", description="manual: the time is set by hand (scenarios)")
+    clock_file: Path | None = Field(None, description="A manual clock that several processes share (scenarios)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["auto", "json", "pretty"] = Field("auto", description="auto: pretty on a terminal, else JSON")
 
@@ -101,6 +133,92 @@ class Settings(BaseSettings):
                 " / the gateway sandbox needs the secret shared with it (base64, whsec_…)"
             )
         return secret
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_of_each(cls, given: SecretStr) -> SecretStr:
+        url = given.get_secret_value()
+        if url and not _is_postgresql(url):
+            raise ValueError(
+                "须为 postgresql://用户:密码@主机/aftersales_{service} 这样的地址"
+                " / must be an address like postgresql://user:password@host/aftersales_{service}"
+            )
+        if url and SERVICE not in url:
+            raise ValueError(
+                "须含 {service},因为每个服务有自己的数据库 / must hold {service}: each service has its own database"
+            )
+        return given
+
+    @field_validator("kafka_servers")
+    @classmethod
+    def _servers_named(cls, servers: str, info: ValidationInfo) -> str:
+        if not servers:
+            return servers
+        found = [_SERVER.fullmatch(server) for server in servers.split(",")]
+        if not all(one and int(one[2]) <= 65535 for one in found):
+            raise ValueError("须为 主机:端口,用逗号分开 / must be host:port, separated by commas")
+        database_url = info.data.get("database_url")
+        if database_url is not None and not database_url.get_secret_value():
+            raise ValueError(
+                f"用 Kafka 时须设 {PREFIX}DATABASE_URL(PostgreSQL),因为一个服务的几个进程共用它的数据库"
+                f" / Kafka needs {PREFIX}DATABASE_URL (PostgreSQL): the processes of a service share its database"
+            )
+        return servers
+
+    @field_validator("kafka_prefix")
+    @classmethod
+    def _fit_for_topics(cls, prefix: str) -> str:
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError("只能用小写字母、数字和 . _ -,至多 100 个 / may hold a-z, 0-9 and . _ - only, 100 at most")
+        return prefix
+
+    @field_validator("kafka_username", "kafka_password")
+    @classmethod
+    def _known_to_brokers(cls, given: Any, info: ValidationInfo) -> Any:
+        text = given.get_secret_value() if isinstance(given, SecretStr) else given
+        if not text and str(info.data.get("kafka_security")).startswith("SASL"):
+            raise ValueError(
+                "AFTERSALES_KAFKA_SECURITY 为 SASL 时必填 / is required where AFTERSALES_KAFKA_SECURITY is SASL"
+            )
+        return given
+
+    @field_validator("kafka_ca")
+    @classmethod
+    def _certificates_there(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and not os.access(file, os.R_OK):
+            raise ValueError(f"无法读取 {file} / cannot read {file}")
+        if file is not None and not str(info.data.get("kafka_security")).endswith("SSL"):
+            raise ValueError(
+                "AFTERSALES_KAFKA_SECURITY 不是 SSL 或 SASL_SSL,用不到证书"
+                " / is of no use unless AFTERSALES_KAFKA_SECURITY is SSL or SASL_SSL"
+            )
+        return file
+
+    @field_validator("kafka_retention_days")
+    @classmethod
+    def _kept_at_all(cls, days: int) -> int:
+        if days == 0:
+            raise ValueError("至少 1 天,或 -1 表示永久 / must be at least 1, or -1 for ever")
+        return days
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector_named(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("须为 http(s) 地址 / must be an http(s) address")
+        return url
+
+    @field_validator("clock_file")
+    @classmethod
+    def _clock_by_hand(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and info.data.get("clock") == "system":
+            raise ValueError("只用于 AFTERSALES_CLOCK=manual / goes with AFTERSALES_CLOCK=manual only")
+        return file
+
+    def database_of(self, service: str) -> str:
+        """Where a service keeps its database."""
+        url = self.database_url.get_secret_value()
+        return url.replace(SERVICE, service) if url else f"sqlite+aiosqlite:///{self.data_dir / service}.db"
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
@@ -169,3 +287,11 @@ def _is_base64(text: str) -> bool:
         return bool(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
     except (binascii.Error, ValueError):
         return False
+
+
+def _is_postgresql(url: str) -> bool:
+    try:
+        read = make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    return read.drivername in ("postgresql", "postgresql+asyncpg") and bool(read.database)

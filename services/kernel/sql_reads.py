@@ -92,6 +92,10 @@ class SqlReads(Reads):
         )
         return int(rows[0][0]) if rows else 0
 
+    async def epoch(self, consumer: str, source: str) -> int:
+        rows = await self._rows("SELECT epoch FROM checkpoints WHERE consumer = ? AND source = ?", (consumer, source))
+        return int(rows[0][0]) if rows else 0
+
 
 def records(rows: Iterable[Row], decode: Decode | None) -> list[Record]:
     """Records of rows of `EVENTS`, decoded if told how. Raises CorruptRecord at the first that cannot be read."""

@@ -24,6 +24,7 @@ from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from services.kernel.event_store import (
+    Claim,
     Commit,
     CommitFailed,
     CommitResult,
@@ -35,7 +36,15 @@ from services.kernel.event_store import (
     StoreError,
     StoreUnavailable,
 )
-from services.kernel.ledger import EVENT_COLUMNS, Ledger, Row, touched_inbox, touched_keys, touched_streams
+from services.kernel.ledger import (
+    EVENT_COLUMNS,
+    Ledger,
+    Row,
+    touched_claims,
+    touched_inbox,
+    touched_keys,
+    touched_streams,
+)
 from services.kernel.log import Record
 from services.kernel.sql_reads import ANSWERS, SqlReads, answer, answer_row, records
 
@@ -66,6 +75,16 @@ _MOVE_CHECKPOINTS = """INSERT INTO checkpoints (consumer, source, position) VALU
 ON CONFLICT (consumer, source) DO UPDATE SET position = excluded.position"""
 _ADD_ANSWERS = """INSERT INTO answers (key, request_hash, status, body, created_at, etag)
 VALUES (?, ?, ?, ?, ?, ?)"""
+_CLAIM = """INSERT INTO checkpoints (consumer, source, position, epoch) VALUES (?, ?, 0, 1)
+ON CONFLICT (consumer, source) DO UPDATE SET epoch = epoch + 1
+RETURNING position, epoch"""
+
+_NOW = "(julianday('now') - 2440587.5) * 86400"
+_HOLD = f"""INSERT INTO leases (name, holder, expires_at) VALUES (?, ?, {_NOW} + ?)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+WHERE holder = excluded.holder OR expires_at <= {_NOW}
+RETURNING name"""
+_LET_GO = "DELETE FROM leases WHERE name = ? AND holder = ?"
 
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY,
@@ -126,6 +145,9 @@ class SqliteStore(_SqliteReads, EventStore):
     file: they take turns in writing, each waits up to `busy_timeout_s` for the others.
     """
 
+    #: A data folder belongs to one process per service.
+    shared = False
+
     def __init__(self, database_url: str, decode: Decode, *, readers: int = 4, busy_timeout_s: float = 5.0) -> None:
         path = make_url(database_url).database
         if not path or path == ":memory:":
@@ -157,6 +179,26 @@ class SqliteStore(_SqliteReads, EventStore):
             if any(isinstance(outcome, StoreUnavailable) for outcome in outcomes):
                 await self._discard_writer()
             return outcomes
+
+    async def claim(self, consumer: str, source: str) -> Claim:
+        [claimed] = await self._written(_CLAIM, (consumer, source))
+        return Claim(*claimed)
+
+    async def hold(self, lease: str, holder: str, seconds: float) -> bool:
+        return bool(await self._written(_HOLD, (lease, holder, seconds)))
+
+    async def let_go(self, lease: str, holder: str) -> None:
+        await self._written(_LET_GO, (lease, holder))
+
+    async def _written(self, sql: str, params: Sequence[Any]) -> list[Row]:
+        """Rows of a statement that writes, in a transaction of its own."""
+        async with self._writing:
+            try:
+                writer = await self._open_writer()
+                return await _hop(writer, lambda database: database.execute(sql, params).fetchall())
+            except sqlite3.Error as error:
+                await self._discard_writer()
+                raise StoreUnavailable(str(error)) from error
 
     def _announce(self, transaction: asyncio.Future[list[CommitResult | Exception]]) -> None:
         if transaction.exception() is None:
@@ -353,12 +395,18 @@ def _transact(batch: Sequence[Commit], database: sqlite3.Connection) -> list[Com
 
 def _ledger(batch: Sequence[Commit], database: sqlite3.Connection) -> Ledger:
     [position] = database.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
-    heads, answers, inbox = touched_streams(batch), touched_keys(batch), touched_inbox(batch)
+    heads, answers, inbox, claims = (
+        touched_streams(batch),
+        touched_keys(batch),
+        touched_inbox(batch),
+        touched_claims(batch),
+    )
     return Ledger(
         position,
         {row[0]: Head(*row) for row in _named(database, _HEADS_OF, heads)},
         {row[0]: answer(row) for row in _named(database, _ANSWERS_OF, answers)},
         {(source, stream): sequence for source, stream, sequence in _named(database, _INBOX_OF, inbox)},
+        {(consumer, source): epoch for consumer, source, epoch in _named(database, _EPOCHS_OF, claims)},
     )
 
 
@@ -366,6 +414,8 @@ _HEADS_OF = "SELECT stream, version, sequence, hash FROM streams WHERE stream IN
 _ANSWERS_OF = f"{ANSWERS} WHERE key IN (SELECT value FROM json_each(?))"
 _INBOX_OF = """SELECT source, stream, sequence FROM inbox
 WHERE (source, stream) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
+_EPOCHS_OF = """SELECT consumer, source, epoch FROM checkpoints
+WHERE (consumer, source) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
 
 
 def _named(database: sqlite3.Connection, sql: str, names: set[Any]) -> list[Row]:

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
+
 from services.kernel.appender import Appender
 from services.kernel.decider import F
-from services.kernel.event_store import Checkpoint, Commit, CommitFailed, Statement, StoreUnavailable
+from services.kernel.event_store import Checkpoint, Commit, CommitFailed, Fence, Fenced, Statement, StoreUnavailable
 from services.kernel.files import Files
 from services.kernel.log import Record
 from services.kernel.progress import Progress
@@ -65,20 +67,22 @@ class Projector(Generic[F]):
         for stream, changes in streams.items():
             try:
                 statements[stream] = await self._statements(stream, changes)
-            except StoreUnavailable:  # no fault of the stream
+            except (StoreUnavailable, Fenced):  # no fault of the stream
                 raise
             except Exception as error:
                 progress.park(changes, error)
+        noted = progress.noted(records[-1].position)
         try:
-            await self._write(chain.from_iterable(statements.values()), progress.checkpoint(records[-1].position))
+            await self._write(chain.from_iterable(statements.values()), noted)
         except CommitFailed:
             await self._write_apart(streams, statements, progress)
-            await self._write((), progress.checkpoint(records[-1].position))
+            await self._write((), progress.noted(records[-1].position))
 
-    async def clear(self) -> None:
-        """Empty the read tables, to be written again from the first record on."""
+    async def clear(self, fence: Fence | None = None) -> None:
+        """Empty the read tables, to be written again from the first record on; raises `Fenced`."""
         statements = (Statement(f"DELETE FROM {table} WHERE ? = 1", [(1,)]) for table in self._views.tables)
-        await self._write(statements, Checkpoint(self.name, self._files.domain.source, 0))
+        checkpoint = Checkpoint(self.name, self._files.domain.source, 0)
+        await self._write(statements, Commit(checkpoint=(checkpoint,), fence=fence))
 
     async def _statements(self, stream: str, changes: list[Record]) -> tuple[Statement, ...]:
         async with self._files.reading(stream, at_least=changes[-1].version) as (file, _):
@@ -90,13 +94,13 @@ class Projector(Generic[F]):
     def _values(self, table: str, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
         return [tuple(row[column] for column in self._views.tables[table]) for row in rows]
 
-    async def _write(self, statements: Iterable[Statement], *checkpoint: Checkpoint) -> None:
+    async def _write(self, statements: Iterable[Statement], commit: Commit) -> None:
         by_sql: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
         for statement in statements:
             by_sql[statement.sql] += statement.rows
         together = tuple(Statement(sql, rows) for sql, rows in by_sql.items())
-        if together or checkpoint:
-            await self._appender.submit(Commit(statements=together, checkpoint=checkpoint))
+        if together or commit.checkpoint:
+            await self._appender.submit(msgspec.structs.replace(commit, statements=together))
 
     async def _write_apart(
         self, streams: Mapping[str, list[Record]], statements: Mapping[str, Iterable[Statement]], progress: Progress
@@ -104,6 +108,6 @@ class Projector(Generic[F]):
         """Write each stream's rows alone, to find the ones that the database refuses."""
         for stream, own in statements.items():
             try:
-                await self._write(own)
+                await self._write(own, Commit(fence=progress.fence))
             except CommitFailed as error:
                 progress.park(streams[stream], error)

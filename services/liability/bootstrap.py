@@ -7,11 +7,12 @@ from aiohttp import web
 
 from contracts.policy import Policy
 from services.kernel.clock import Clock
-from services.kernel.service import Part, Service
+from services.kernel.service import Part, Service, Timer
 from services.kernel.settings import Settings
 from services.liability.domain import LiabilityDomain
 from services.liability.domain.file import LiabilityFile
 from services.liability.http import LiabilityHttp
+from services.liability.measures import SUSPENSE
 from services.liability.views import LiabilityViews
 
 
@@ -19,18 +20,16 @@ class LiabilityService:
     """Which party bears which loss, and what was recovered from it."""
 
     def __init__(self, settings: Settings, policy: Policy, clock: Clock) -> None:
-        part = Part(
-            LiabilityDomain(policy), LiabilityViews(), Path(__file__).parent / "migrations", ("cases", "refunds")
-        )
-        self.service: Service[LiabilityFile] = Service(part, settings.data_dir, clock)
+        domain = LiabilityDomain(policy)
+        part = Part(domain, LiabilityViews(), Path(__file__).parent / "migrations", ("cases", "refunds"), (SUSPENSE,))
+        self.service: Service[LiabilityFile] = Service(part, settings.database_of(domain.source), clock)
+        self.followers = self.service.followers()
+        self.timers: tuple[Timer, ...] = ()
         self._http = LiabilityHttp(self.service, policy)
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of this service."""
         return self._http.routes()
-
-    async def started(self) -> None:
-        """It only reacts."""
 
     async def closed(self) -> None:
         """Nothing to let go of."""

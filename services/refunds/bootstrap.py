@@ -7,13 +7,14 @@ from aiohttp import web
 
 from contracts.policy import Policy
 from services.kernel.clock import Clock
-from services.kernel.service import Part, Service
+from services.kernel.service import Follower, Part, Service, Timer
 from services.kernel.settings import Settings
 from services.refunds.cashier import NAME, Cashier
 from services.refunds.domain import RefundsDomain
 from services.refunds.domain.file import RefundsFile
 from services.refunds.gateway import Gateway, ManualGateway, SandboxGateway
 from services.refunds.http import RefundsHttp
+from services.refunds.measures import PAYOUTS
 from services.refunds.views import RefundsViews
 
 
@@ -22,22 +23,18 @@ class RefundsService:
 
     def __init__(self, settings: Settings, policy: Policy, clock: Clock) -> None:
         domain = RefundsDomain(policy)
-        part = Part(domain, RefundsViews(), Path(__file__).parent / "migrations", ("cases",))
-        self.service: Service[RefundsFile] = Service(part, settings.data_dir, clock)
-        self._ask_every_seconds = settings.ask_every_seconds
+        part = Part(domain, RefundsViews(), Path(__file__).parent / "migrations", ("cases",), (PAYOUTS,))
+        self.service: Service[RefundsFile] = Service(part, settings.database_of(domain.source), clock)
         self._gateway = make_gateway(settings)
         self._cashier = Cashier(self.service, domain, self._gateway)
+        self.followers = (*self.service.followers(), Follower(NAME, domain.source, self._cashier))
+        self.timers = (Timer(settings.ask_every_seconds, lambda: self.let_pass(clock.now())),)
         secret = settings.gateway_secret.get_secret_value()
         self._http = RefundsHttp(self.service, policy, self._cashier, secret)
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of this service."""
         return self._http.routes()
-
-    async def started(self) -> None:
-        """Pay, and ask about payouts without outcome, as long as the service runs."""
-        await self.service.add_reader(NAME, self._cashier)
-        self.service.every(self._ask_every_seconds, lambda: self.let_pass(self.service.clock.now()))
 
     async def closed(self) -> None:
         """Let go of the gateway."""

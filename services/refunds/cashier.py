@@ -10,9 +10,10 @@ import structlog
 
 from contracts.event import Event
 from contracts.events.refunds import PayoutRequested
+from services.kernel import tracing
 from services.kernel.actor import SYSTEM, Actor
 from services.kernel.decider import Context
-from services.kernel.event_store import Commit, StoreUnavailable
+from services.kernel.event_store import StoreUnavailable
 from services.kernel.files import Origin, new_id
 from services.kernel.log import Record
 from services.kernel.metrics import GATEWAY_CALLS
@@ -59,7 +60,7 @@ class Cashier:
                     tasks.create_task(self._pay_in_order(requests, progress))
         except ExceptionGroup as faults:
             raise faults.exceptions[0] from None
-        await self._service.appender.submit(Commit(checkpoint=(progress.checkpoint(records[-1].position),)))
+        await self._service.appender.submit(progress.noted(records[-1].position))
 
     async def _pay_in_order(self, requests: list[Record], progress: Progress) -> None:
         async with self._busy:
@@ -87,7 +88,10 @@ class Cashier:
             order = PayoutOrder(
                 payout_id, attempt, payout.amount_fen, payout.kind, stream, payout.channel_refund_id or None
             )
-        outcome = await self._gateway.pay(order)
+        about = {"aftersales.payout": payout_id, "aftersales.attempt": attempt}
+        with tracing.span(self._domain.source, "pay", "client", origin.traceparent, about) as step:
+            outcome = await self._gateway.pay(order)
+            step.tell({"aftersales.outcome": outcome.status})
         GATEWAY_CALLS.labels("pay", outcome.status).inc()
         await self._note(stream, payout_id, attempt, outcome, origin)
 

@@ -37,10 +37,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class ApiClient:
-    """One connection to an instance; `base_url` may change when it restarts."""
+    """One connection to an instance; `base_url` says where requests of a kind go, by method and path."""
 
-    def __init__(self, base_url: str, token: Callable[[Actor], str]) -> None:
-        self.base_url = base_url
+    def __init__(self, base_url: Callable[[str, str], str], token: Callable[[Actor], str]) -> None:
+        self._base_url = base_url
         self._token = token
         self._session = aiohttp.ClientSession(timeout=_PATIENCE)
         self._files_made = 0
@@ -84,7 +84,7 @@ class ApiClient:
         return items
 
     async def _read(self, path: tuple[str, ...], query: dict[str, str] | None = None) -> dict[str, Any]:
-        url = self._url(path).with_query(query)
+        url = self._url("GET", path).with_query(query)
         async with self._session.get(url, headers=self._headers(READER)) as response:
             answer = _answer(response.status, await response.read())
         if answer.refused:
@@ -95,7 +95,7 @@ class ApiClient:
         make, media_type = _FILES[kind]
         self._files_made += 1
         headers = {**self._headers(actor), "Content-Type": media_type}
-        url = self._url(("files",))
+        url = self._url("POST", ("files",))
         async with self._session.post(url, data=make(self._files_made), headers=headers) as response:
             return _answer(response.status, await response.read())
 
@@ -110,14 +110,15 @@ class ApiClient:
         headers = self._headers(actor)
         if if_version is not None:
             headers["If-Match"] = f'"{if_version}"'
-        async with self._session.request(method, self._url(path), json=body, headers=headers) as response:
+        async with self._session.request(method, self._url(method, path), json=body, headers=headers) as response:
             return _answer(response.status, await response.read())
 
     def _headers(self, actor: Actor) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token(actor)}", "Idempotency-Key": str(uuid4())}
 
-    def _url(self, path: tuple[str, ...]) -> URL:
-        return URL(self.base_url).joinpath("v1", *path)
+    def _url(self, method: str, path: tuple[str, ...]) -> URL:
+        address = URL("/").joinpath("v1", *path)
+        return URL(self._base_url(method, address.raw_path)).join(address)
 
 
 def _address(name: str, case_id: str, fields: dict[str, Any]) -> tuple[str, ...]:

@@ -34,9 +34,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 class Instance(Protocol):
     """What the runner needs of a running system. Whatever does not work out is raised."""
 
-    @property
-    def base_url(self) -> str:
-        """Where the HTTP API is; it may change with `restart`."""
+    def base_url(self, method: str, path: str) -> str:
+        """Where the HTTP API takes requests of this kind (`GET`, `/v1/cases`); it may change with `restart`."""
 
     def token(self, actor: Actor) -> str:
         """A bearer token of somebody with this role and name, valid at the time that is set."""
@@ -78,8 +77,7 @@ class EmbeddedInstance:
     def _new_server(self) -> Embedded:
         return Embedded(self._settings, policy=self._policy, clock=self._clock)
 
-    @property
-    def base_url(self) -> str:
+    def base_url(self, method: str, path: str) -> str:
         return self._server.base_url
 
     def token(self, actor: Actor) -> str:
@@ -88,7 +86,7 @@ class EmbeddedInstance:
     async def start(self) -> None:
         """Start the services and tell the provider where to report."""
         await self._server.start()
-        self._sandbox.callbacks.url = f"{self.base_url}/v1/gateway/callbacks"
+        self._sandbox.callbacks.url = f"{self._server.base_url}/v1/gateway/callbacks"
 
     async def set_time(self, now: datetime) -> None:
         await self._server.set_time(now)

@@ -122,7 +122,6 @@ class _Play:
                 await self.instance.rebuild()
             case "restart":
                 await self.instance.restart()
-                self.api.base_url = self.instance.base_url
         await self.instance.settle()
 
     async def _command(self, step: Step) -> None:

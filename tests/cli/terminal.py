@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,14 +70,15 @@ def aftersales(*arguments: str, **environ: str | None) -> Told:
 
 
 class Server:
-    """`aftersales serve` as a process of its own, on a free port; its token is a store manager's."""
+    """`aftersales serve`, or another command that serves, as a process of its own on a free port."""
 
-    def __init__(self, data_dir: Path, *options: str, **environ: str) -> None:
+    def __init__(self, data_dir: Path, *options: str, command: Sequence[str] = (), **environ: str) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AFTERSALES_")}
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "services.cli", "serve", "--json", "--port", "0"),
-                *("--data-dir", str(data_dir), *options),
+                *(sys.executable, "-m", "services.cli"),
+                *(command or ("serve", "--data-dir", str(data_dir))),
+                *("--json", "--port", "0", *options),
             ],
             cwd=ROOT,
             env=clean | {f"AFTERSALES_{name}": value for name, value in environ.items()},

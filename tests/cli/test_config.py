@@ -43,6 +43,30 @@ def test_secrets_are_never_shown(folder: Path, more: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "postgresql://shop:hunter2@db:5432/aftersales_{service}",
+            "postgresql://shop:***@db:5432/aftersales_{service}",
+        ),
+        ("postgresql://{service}@db/aftersales_{service}", "postgresql://{service}@db/aftersales_{service}"),
+        ("postgresql://db/a_{service}?user=x&password=hunter2", "postgresql://db/a_{service}?user=***&password=***"),
+        ("postgresql://shop:hunter2#x@db/a_{service}", "***"),
+        ("postgresql://shop:a/hunter2@db/a_{service}", "***"),
+        ("shop:hunter2@db", "***"),
+        ("mysql://shop:hunter2@db/x", "mysql://shop:***@db/x"),
+    ],
+)
+def test_passwords_in_addresses_are_hidden(folder: Path, url: str, shown: str) -> None:
+    """Where the database is may be seen, the password never, whether the address is right or wrong."""
+    told = aftersales("config", "check", "--json", "--data-dir", str(folder), DATABASE_URL=url)
+    assert _by_name(told.json)["AFTERSALES_DATABASE_URL"]["value"] == shown
+    for name in ("GATEWAY_URL", "MEDIA_URL"):
+        told = aftersales("config", "check", "--data-dir", str(folder), **{name: "https://shop:hunter2@host/x"})
+        assert "hunter2" not in told.out + told.err
+
+
+@pytest.mark.parametrize(
     ("environ", "said"),
     [
         ({"PROT": "1"}, "AFTERSALES_PROT: 没有这个设置"),
@@ -56,6 +80,8 @@ def test_secrets_are_never_shown(folder: Path, more: tuple[str, ...]) -> None:
         ({"GATEWAY": "sandbox", "GATEWAY_URL": "http://127.0.0.1:1"}, "AFTERSALES_GATEWAY_SECRET: 支付网关"),
         ({"GATEWAY_TIMEOUT_SECONDS": "0"}, "AFTERSALES_GATEWAY_TIMEOUT_SECONDS: 须大于 0"),
         ({"ASK_EVERY_SECONDS": "inf"}, "AFTERSALES_ASK_EVERY_SECONDS:"),
+        ({"DATABASE_URL": "postgresql://db/x"}, "AFTERSALES_DATABASE_URL: 须含 {service}"),
+        ({"KAFKA_SERVERS": "a:9092"}, "AFTERSALES_KAFKA_SERVERS: 用 Kafka 时须设 AFTERSALES_DATABASE_URL"),
         ({"POLICY_FILE": "/nowhere.yaml"}, "AFTERSALES_POLICY_FILE: 无法读取 /nowhere.yaml"),
     ],
 )

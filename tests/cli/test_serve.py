@@ -163,7 +163,7 @@ def test_unknown_and_wrong_settings(folder: Path) -> None:
 def test_an_unknown_service(folder: Path) -> None:
     """The services that there are, are named."""
     told = aftersales("serve", "--service", "refund", "--data-dir", str(folder))
-    told.must_fail(2, "--service", "cases, refunds, liability")
+    told.must_fail(2, "cases, refunds, liability")
     error = aftersales("serve", "--service", "refund", "--data-dir", str(folder), "--json").json["error"]
     assert error["code"] == "unknown_service"
 

@@ -52,7 +52,8 @@ def test_mistakes_name_option_and_rule(folder: Path, option: str, value: str, sa
 def test_processes_that_begin_at_once_agree_on_the_secret(folder: Path) -> None:
     """Of several first processes one draws the secret, and no one signs with another."""
     code = (
-        "import sys; from services.embedded import token_secret; from services.kernel.settings import load_settings;"
+        "import sys; from services.token_secret import token_secret;"
+        " from services.kernel.settings import load_settings;"
         " print(token_secret(load_settings({}, data_dir=sys.argv[1])))"
     )
     running = [

@@ -30,8 +30,8 @@ def test_the_published_document_is_what_servers_say() -> None:
 
 def test_every_route_is_described(server: Server, document: dict[str, Any]) -> None:
     """Nothing answers that the document does not know, except the page that shows it."""
-    assert server.embedded._runner is not None
-    router = server.embedded._runner.app.router
+    assert server.embedded._listener is not None
+    router = server.embedded._listener._app.router
     routes = {
         (route.resource.canonical, route.method.lower())
         for route in router.routes()

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.kernel.event_store import StoreUnavailable
+from services.kernel.logging import tell_work
 from tests.http.server import NOW, Server
 
 
@@ -55,6 +57,45 @@ def test_lag(server: Server) -> None:
     assert answer.body["caught_up"]
     assert {one["service"] for one in answer.body["consumers"]} == {"cases", "refunds", "liability"}
     assert all(one["behind"] == 0 for one in answer.body["consumers"])
+
+
+def test_lag_tells_source_and_age(server: Server) -> None:
+    """Whose events a consumer handles, and how long the oldest of them waits."""
+    server.settle()
+    consumers = {one["consumer"]: one for one in server.get("/v1/lag").body["consumers"] if one["service"] == "cases"}
+    assert consumers["cases-hears-refunds"]["source"] == "refunds"
+    assert {one["seconds"] for one in consumers.values()} == {0.0}
+
+
+def test_lines_written_for_a_request_can_be_found(fresh: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault's line names request, trace, order, case and service; the answer's `trace_id` is the line's."""
+    case = fresh.case()
+
+    async def fails(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("call 13812345678")
+
+    monkeypatch.setattr(fresh.embedded._running["cases"].service.store, "commit", fails)
+    monkeypatch.setattr(fresh.embedded._running["cases"].service.files, "command", fails)
+    with capture_logs(processors=[tell_work]) as lines:
+        answer = fresh.command(f"/v1/cases/{case}/close-case", {}, X_Request_Id="req-1")
+        fresh.command("/v1/cases", {"order_id": "TB7", "problem": "logistics_delay", "description": "…"})
+    assert (answer.status, answer.code) == (500, "internal")
+    [first, second] = [line for line in lines if line["event"] == "internal_error"]
+    about = {"request_id": "req-1", "case_id": case, "order_id": case.rpartition("-")[0], "service": "cases"}
+    assert about.items() <= first.items()
+    assert first["trace_id"] == answer.body["trace_id"]
+    assert second["order_id"] == "TB7"
+    assert len(second["request_id"]) == 16
+    assert "case_id" not in second
+
+
+def test_requests_are_timed(server: Server) -> None:
+    """How long what took: by route template and class of status."""
+    case = server.case()
+    server.get(f"/v1/cases/{case}")
+    text = server.get("/metrics", "service").raw.decode()
+    labels = 'method="GET",route="/v1/cases/{case_id}",service="cases",status="2xx"'
+    assert f"aftersales_request_seconds_count{{{labels}}}" in text
 
 
 def test_the_clock_is_set_by_hand(fresh: Server) -> None:

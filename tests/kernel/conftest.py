@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.kernel.testing.postgres import PostgresCluster
+from services.stack.postgres import PostgresCluster
 from tests.kernel.postgres import PostgresDatabase
 
 

@@ -7,7 +7,7 @@ import asyncpg
 from services.kernel.event_store import Statement
 from services.kernel.migrations import migrate
 from services.kernel.postgres_store import PostgresStore
-from services.kernel.testing.postgres import PostgresCluster
+from services.stack.postgres import PostgresCluster
 from tests.kernel.store_contract import decode
 
 MIGRATIONS = Path(__file__).parents[2] / "services" / "cases" / "migrations"
@@ -51,7 +51,7 @@ class PostgresDatabase:
             await connection.close()
 
     async def empty(self) -> None:
-        await self.execute("TRUNCATE events, streams, inbox, checkpoints, answers, notes")
+        await self.execute("TRUNCATE events, streams, inbox, checkpoints, answers, leases, parked_messages, notes")
 
     async def close_stores(self) -> None:
         while self.stores:

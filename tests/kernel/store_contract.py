@@ -7,9 +7,11 @@ Run as a program, this module is a second process that appends: see `test_proces
 import asyncio
 import importlib
 import random
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, Protocol, cast
 from zoneinfo import ZoneInfo
 
@@ -19,6 +21,7 @@ from services.kernel.appender import Appender
 from services.kernel.event_store import (
     Append,
     Checkpoint,
+    Claim,
     Commit,
     CommitFailed,
     CommitResult,
@@ -26,6 +29,8 @@ from services.kernel.event_store import (
     DeliveryGap,
     DuplicateDelivery,
     EventStore,
+    Fence,
+    Fenced,
     IdempotentAnswer,
     InboxMark,
     KeyTaken,
@@ -99,6 +104,13 @@ async def commit(store: EventStore, unit: Commit) -> CommitResult:
 
 def ids(records: list[Record]) -> list[str]:
     return [record.id for record in records]
+
+
+def without_last_revision(location: Path, copy: Path) -> Path:
+    """A service's migrations as they were one release ago."""
+    shutil.copytree(location, copy)
+    sorted((copy / "versions").glob("0*.py"))[-1].unlink()
+    return copy
 
 
 class _OnDatabase:
@@ -600,6 +612,210 @@ class StoreContract(_OnDatabase):
         await database.execute("DELETE FROM streams WHERE stream = 'TB4'")
         assert await verify(store) is None
         assert await root(store) not in roots
+
+
+class TakeoverContract(_OnDatabase):
+    """One owner at a time, among any number of processes."""
+
+    async def test_claim_gives_position_and_number(self, store: EventStore) -> None:
+        """Whoever takes a source over goes on where it was left, under a new number; other sources stand apart."""
+        assert await store.epoch("view", "cases") == 0
+        assert await store.claim("view", "cases") == Claim(position=0, epoch=1)
+        await commit(store, owned(1, position=7))
+        assert await store.claim("view", "cases") == Claim(position=7, epoch=2)
+        assert await store.epoch("view", "cases") == 2
+        assert await store.checkpoint("view", "cases") == 7
+        await commit(store, Commit(checkpoint=(Checkpoint("view", "refunds", 3),)))
+        assert await store.claim("view", "refunds") == Claim(position=3, epoch=1)
+        assert await store.epoch("other", "cases") == 0
+
+    async def test_checkpoint_keeps_the_claim(self, store: EventStore) -> None:
+        """Noting how far one came, with a fence or without, changes no claim."""
+        await store.claim("view", "cases")
+        await store.claim("view", "cases")
+        await commit(store, Commit(checkpoint=(Checkpoint("view", "cases", 4),)))
+        await commit(store, owned(2, position=5))
+        assert await store.epoch("view", "cases") == 2
+
+    async def test_former_owner_writes_nothing(self, store: EventStore, database: Database) -> None:
+        """A commit under an earlier claim is refused whole, whatever it holds, and its batch mates are not touched."""
+        old = await store.claim("view", "cases")
+        new_owner = await database.open().claim("view", "cases")
+        everything = Commit(
+            appends=(Append("TB1", 0, [new("a")]),),
+            statements=(Statement(database.note, [("old", "")]),),
+            inbox=(InboxMark("refunds", "TB1", 1),),
+            checkpoint=(Checkpoint("view", "cases", 9),),
+            answer=answer("k1"),
+            fence=Fence("view", "cases", old.epoch),
+        )
+        outcomes = await store.commit(
+            [
+                append("TB2", 0, "b"),
+                everything,
+                owned(old.epoch, position=9),
+                Commit(
+                    statements=(Statement(database.note, [("alone", "")]),), fence=Fence("view", "cases", old.epoch)
+                ),
+                owned(new_owner.epoch, position=2, appends=(Append("TB3", 0, [new("c")]),)),
+                Commit(inbox=(InboxMark("refunds", "TB1", 1),), fence=Fence("never", "claimed", 1)),
+            ]
+        )
+        assert [type(outcome) for outcome in outcomes] == [CommitResult, Fenced, Fenced, Fenced, CommitResult, Fenced]
+        fenced = outcomes[1]
+        assert isinstance(fenced, Fenced)
+        assert (fenced.fence.epoch, fenced.epoch) == (old.epoch, new_owner.epoch)
+        assert ids(await store.read_log(0, 9)) == ["b", "c"]
+        assert await store.inbox("refunds", ["TB1"]) == {}
+        assert await store.answer("k1") is None
+        assert await store.query("SELECT * FROM notes") == []
+        assert await store.checkpoint("view", "cases") == 2
+        assert await verify(store) is None
+
+    async def test_lone_checkpoint_of_a_former_owner(self, store: EventStore) -> None:
+        """Also a commit that only says how far one came, or nothing at all, is refused."""
+        old = await store.claim("view", "cases")
+        await store.claim("view", "cases")
+        for unit in (owned(old.epoch, position=9), Commit(fence=Fence("view", "cases", old.epoch))):
+            with pytest.raises(Fenced):
+                await commit(store, unit)
+        assert await store.checkpoint("view", "cases") == 0
+
+    async def test_what_is_told_first(self, store: EventStore) -> None:
+        """A repeated request has its answer whoever owns what; all else a former owner need not know."""
+        await commit(store, Commit(answer=answer("k1"), inbox=(InboxMark("refunds", "TB1", 1),)))
+        fence = Fence("view", "cases", 1)
+        with pytest.raises(KeyTaken):
+            await commit(store, Commit(answer=answer("k1"), fence=fence))
+        for sequence in (1, 3):
+            with pytest.raises(Fenced):
+                await commit(store, Commit(inbox=(InboxMark("refunds", "TB1", sequence),), fence=fence))
+        with pytest.raises(Fenced):
+            await commit(store, Commit(appends=(Append("TB1", 5, [new("a")]),), fence=fence))
+
+    @pytest.mark.parametrize("thinks", [False, True])
+    async def test_takeover_while_the_owner_commits(self, database: Database, thinks: bool) -> None:
+        """A commit that was under way is either in the position that the new owner gets, or refused: never after it."""
+        owner, heir = database.open(), database.open()
+        chance = random.Random(11)
+        claim = await owner.claim("view", "cases")
+        for n in range(60):
+            unit = owned(
+                claim.epoch,
+                position=claim.position + 1,
+                appends=(Append(f"TB{n}", 0, [new(f"e{n}")]),) if n % 3 else (),
+                statements=(database.think,) if thinks else (),
+            )
+            committing = asyncio.create_task(owner.commit([unit]))
+            await asyncio.sleep(chance.random() * (0.015 if thinks else 0.004))
+            taken = await heir.claim("view", "cases")
+            seen = await heir.head(f"TB{n}")
+            [outcome] = await committing
+            if isinstance(outcome, CommitResult):
+                assert taken.position == claim.position + 1
+                assert bool(seen) == bool(unit.appends)
+            else:
+                assert isinstance(outcome, Fenced)
+                assert taken.position == claim.position
+                assert await heir.head(f"TB{n}") is None
+            claim, owner, heir = taken, heir, owner
+        await commit(owner, owned(claim.epoch, position=claim.position + 1))
+        with pytest.raises(Fenced):
+            await commit(owner, owned(claim.epoch - 1, position=99))
+
+    async def test_concurrent_claims(self, database: Database) -> None:
+        """However many take a source over at once, one of them is the last, and only that one may write."""
+        stores = [database.open() for _ in range(4)]
+        claims = await asyncio.gather(*(store.claim("view", "cases") for store in stores for _ in range(5)))
+        assert sorted(claim.epoch for claim in claims) == list(range(1, 21))
+        for claim in claims:
+            [outcome] = await stores[0].commit([owned(claim.epoch, position=claim.epoch)])
+            assert isinstance(outcome, CommitResult) == (claim.epoch == 20)
+
+    async def test_cancelled_claim_disturbs_nobody(self, store: EventStore) -> None:
+        """Giving up while one takes over leaves the store as usable as before."""
+        for n in range(20):
+            task = asyncio.create_task(store.claim("view", "cases"))
+            await asyncio.sleep(0.0003 * (n % 5))
+            task.cancel()
+            await asyncio.wait([task])
+        claim = await store.claim("view", "cases")
+        await commit(store, owned(claim.epoch, position=1))
+
+    async def test_lease_has_one_holder(self, store: EventStore, database: Database) -> None:
+        """A lease is taken, kept and given back; nobody else gets it meanwhile, and other leases stand apart."""
+        other = database.open()
+        assert await store.hold("relay", "a", 60)
+        assert not await other.hold("relay", "b", 60)
+        assert await other.hold("steward", "b", 60)
+        assert await store.hold("relay", "a", 60)
+        await other.let_go("relay", "b")
+        assert not await other.hold("relay", "b", 60)
+        await store.let_go("relay", "a")
+        await store.let_go("relay", "a")
+        assert await other.hold("relay", "b", 60)
+        assert not await store.hold("relay", "a", 60)
+
+    async def test_frozen_holder_loses_its_lease_and_cannot_write(self, store: EventStore, database: Database) -> None:
+        """Whoever stands still too long is followed by another, and when it goes on it neither gets its lease back nor
+        writes anything."""
+        frozen = database.open()
+        assert await frozen.hold("relay", "frozen", 0.3)
+        old = await frozen.claim("relay", "cases")
+        assert not await store.hold("relay", "heir", 60)
+        async with asyncio.timeout(10):
+            while not await store.hold("relay", "heir", 60):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.02)
+        claim = await store.claim("relay", "cases")
+        assert not await frozen.hold("relay", "frozen", 60)
+        fence = Fence("relay", "cases", old.epoch)
+        with pytest.raises(Fenced):
+            await commit(frozen, Commit(checkpoint=(Checkpoint("relay", "cases", 5),), fence=fence))
+        await frozen.let_go("relay", "frozen")
+        assert not await frozen.hold("relay", "frozen", 60)
+        assert await store.claim("relay", "cases") == Claim(0, claim.epoch + 1)
+
+    async def test_lease_is_kept_as_long_as_it_is_renewed(self, store: EventStore, database: Database) -> None:
+        """A holder who renews in time never loses it, however long that goes on."""
+        other = database.open()
+        assert await store.hold("relay", "a", 1)
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            assert await store.hold("relay", "a", 1)
+            assert not await other.hold("relay", "b", 1)
+
+    async def test_many_want_the_same_lease(self, database: Database) -> None:
+        """Of many who ask at once exactly one gets it."""
+        stores = [database.open() for _ in range(4)]
+        for lease in ("one", "two", "three"):
+            got = await asyncio.gather(*(stores[n % 4].hold(lease, f"h{n}", 60) for n in range(16)))
+            assert sum(got) == 1
+
+    async def test_parked_messages_have_their_place(self, store: EventStore) -> None:
+        """The table for messages that cannot go on takes bytes as they came, also none, under plain column names."""
+        message = ("liability", "cases.v1", 3, 2**40, None, b"[]", None, 1_700_000_000_123, "TB1", 7, "case.opened")
+        row = (*message, "cases", "waiting", "gap", "too early", 0, 1.5, 2.25, None)
+        columns = "consumer, topic, partition, position, key, headers, value, timestamp_ms, stream, sequence, type"
+        columns += ", source, state, cause, error, tries, due_at, parked_at, resolved_at"
+        sql = f"INSERT INTO parked_messages ({columns}) VALUES ({', '.join('?' * len(row))})"
+        await commit(store, Commit(statements=(Statement(sql, [row]),)))
+        [found] = await store.query(
+            f"SELECT {columns} FROM parked_messages WHERE state = ? AND due_at <= ? AND position = ?",
+            ("waiting", 1.5, 2**40),
+        )
+        assert tuple(found.values()) == row
+
+    async def test_closed_store_takes_nothing_over(self, store: EventStore) -> None:
+        """After closing, nothing is claimed or held by accident."""
+        await store.close()
+        for refused in (store.claim("view", "cases"), store.hold("relay", "a", 1), store.let_go("relay", "a")):
+            with pytest.raises(StoreUnavailable):
+                await refused
+
+
+def owned(epoch: int, position: int, **parts: Any) -> Commit:
+    """What the consumer `view` commits as owner of the source `cases`, as of a claim."""
+    return Commit(checkpoint=(Checkpoint("view", "cases", position),), fence=Fence("view", "cases", epoch), **parts)
 
 
 class AppenderContract(_OnDatabase):

@@ -1,10 +1,12 @@
 """The time that is handed to rules."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from services.kernel.clock import SHOP_TIME, ManualClock, SystemClock
+from services.kernel.clock import SHOP_TIME, FileClock, ManualClock, SystemClock, clock_of
+from services.kernel.settings import load_settings
 from tests.kernel.toy import NOON
 
 
@@ -32,3 +34,28 @@ def test_time_without_offset_is_refused() -> None:
     with pytest.raises(ValueError, match="offset"):
         clock.set(datetime(2026, 3, 1))
     assert clock.now() == NOON
+
+
+def test_clock_in_a_file_is_shared(tmp_path: Path) -> None:
+    """Processes with one clock file have one time: that of the first, until any of them sets it."""
+    first = FileClock(tmp_path / "stack" / "clock", NOON)
+    second = FileClock(tmp_path / "stack" / "clock", NOON + timedelta(days=1))
+    assert second.now() == NOON
+    second.set(NOON - timedelta(hours=1))
+    assert first.now() == NOON - timedelta(hours=1)
+    assert [file.name for file in (tmp_path / "stack").iterdir()] == ["clock"]
+    with pytest.raises(ValueError, match="offset"):
+        first.set(datetime(2026, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("given", "clock"),
+    [({}, SystemClock), ({"clock": "manual"}, ManualClock), ({"clock": "manual", "clock_file": "clock"}, FileClock)],
+)
+def test_the_clock_that_is_set(tmp_path: Path, given: dict[str, str], clock: type) -> None:
+    """The machine's unless said otherwise; one that is set by hand begins at the present."""
+    if "clock_file" in given:
+        given = {**given, "clock_file": str(tmp_path / "clock")}
+    made = clock_of(load_settings({}, **given))
+    assert type(made) is clock
+    assert abs(made.now() - SystemClock().now()) < timedelta(minutes=1)

@@ -52,7 +52,7 @@ class LogConsumer:
         return self.reader.stuck
 
     async def start(self) -> None:
-        self.reader.start(await self.store.checkpoint("tally-hears-toy", "toy"))
+        self.reader.start(await self.store.claim("tally-hears-toy", "toy"))
 
     async def behind(self) -> int:
         return await self.reader.lag()
@@ -126,7 +126,7 @@ async def test_log_that_is_not_there_yet(tmp_path: Path) -> None:
     """A service whose partner was never started waits with one line in the log, and goes on when it comes."""
     origin = SqliteStore(f"sqlite+aiosqlite:///{tmp_path / 'toy.db'}", decode)
     consumer = LogConsumer(url_of(tmp_path / "tally.db"), origin, TallyDomain())
-    consumer.reader.start(0)
+    await consumer.start()
     with capture_logs() as logs:
         await until(lambda: consumer.reader.away)
         await asyncio.sleep(1.2)  # time for a second look
@@ -176,6 +176,20 @@ async def test_other_processes_are_noticed(bus: LogBus) -> None:
     await other.close()
 
 
+async def test_former_reader_stops(bus: LogBus) -> None:
+    """A process that was followed by another handles nothing any more and says so; the other goes on where it was."""
+    former, heir = await started(bus.consumer()), bus.consumer()
+    await bus.send(added("TB1", 1))
+    await former.caught_up()
+    await started(heir)
+    assert heir.reader.position == 1
+    await bus.send(added("TB1", 2))
+    await heir.caught_up()
+    await until(lambda: former.reader.fenced)
+    assert not heir.reader.fenced
+    assert await effects(heir) == {"TB1": [1, 2]}
+
+
 async def test_rewinding_under_load(bus: LogBus) -> None:
     """Reading everything again, again and again while events arrive, neither loses nor doubles one."""
     consumer = await started(bus.consumer())
@@ -202,10 +216,9 @@ async def test_too_many_parked_streams_stop_the_consumer(bus: LogBus, monkeypatc
     """Where one stream after the other fails, it is no longer their fault: the consumer waits instead of running on."""
     assert MAX_PARKED >= 100
     monkeypatch.setattr("services.kernel.progress.MAX_PARKED", 3)
-    monkeypatch.setattr("services.kernel.log_reader.BATCH_RECORDS", 1)
-    monkeypatch.setattr(LogReader._page, "__defaults__", (1,))
     await bus.send(*(added(f"TB{n}", 1, 666) for n in range(6)))
     consumer = bus.consumer(poison=[666])
+    monkeypatch.setattr(consumer.reader, "_batch_records", 1)
     await consumer.start()
     await until(lambda: "3 parked" in consumer.stuck)
     assert consumer.reader.position == 3

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,10 +26,11 @@ from services.kernel.files import CONFLICT_TRIES, Decided, Files, StaleVersion
 from services.kernel.log import Record
 from services.kernel.proof import verify
 from services.kernel.refusal import Refusal
-from services.kernel.sqlite_store import SqliteStore
+from services.kernel.stores import open_store
 from tests.kernel.bus_contract import Faults
+from tests.kernel.postgres import PostgresDatabase
 from tests.kernel.store_contract import commit
-from tests.kernel.toy import BY_AGENT, LEDGER, NOON, Added, Counted, TallyDomain, decode, toy_record, url_of
+from tests.kernel.toy import BY_AGENT, LEDGER, NOON, Added, Counted, Tally, TallyDomain, decode, toy_record, url_of
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Process:
     capacity: int = 100
 
     def __post_init__(self) -> None:
-        self.store = SqliteStore(self.url, decode, busy_timeout_s=30)
+        self.store = open_store(self.url, decode, busy_timeout_s=30)
         self.faults = Faults(self.store)
         store = cast(EventStore, self.faults)
         self.appender = Appender(store)
@@ -68,8 +70,8 @@ class Process:
 class Shop:
     """A database and the processes on it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._url = url_of(folder / "tally.db")
+    def __init__(self, url: str) -> None:
+        self._url = url
         self._processes: list[Process] = []
 
     def process(self, **given: Any) -> Process:
@@ -81,9 +83,25 @@ class Shop:
             await process.close()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return url_of(tmp_path / "tally.db")
+    database: PostgresDatabase = request.getfixturevalue("postgres_database")
+    return database.url
+
+
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    shop = Shop(tmp_path)
+async def shop(database_url: str) -> AsyncIterator[Shop]:
+    shop = Shop(database_url)
+    yield shop
+    await shop.close()
+
+
+@pytest.fixture
+async def shared(postgres_database: PostgresDatabase) -> AsyncIterator[Shop]:
+    """A shop whose database other processes may write to, so that what is in memory may be old."""
+    shop = Shop(postgres_database.url)
     yield shop
     await shop.close()
 
@@ -274,6 +292,46 @@ async def test_no_is_said_of_the_latest_only(shop: Shop) -> None:
     assert refusal.value.params["counted"] == 3
 
 
+async def test_reading_shows_what_others_committed(shared: Shop) -> None:
+    """Where processes share a database, a file is shown with everything that any of them has answered."""
+    one, other = shared.process(), shared.process()
+    for n in range(1, 20):
+        writer, reader = (one, other) if n % 2 else (other, one)
+        await writer.count("TB1", 100 + n)
+        assert (await reader.seen("TB1"))[1] == n
+
+
+async def test_reading_while_the_database_is_away(shared: Shop) -> None:
+    """While a shared database is away nothing old is shown as if it were new, and nothing is forgotten."""
+    one = shared.process()
+    await one.count("TB1", 1)
+    held = one.files._held["TB1"].file
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one.faults, "read_stream", _away, raising=False)
+        patch.setattr(one.faults, "stream_pages", partial(type(one.store).stream_pages, one.faults), raising=False)
+        with pytest.raises(StoreUnavailable):
+            await one.seen("TB1")
+    assert one.files._held["TB1"].file is held
+    assert await one.seen("TB1") == ([1], 1)
+
+
+async def _away(*_: Any, **__: Any) -> list[Record]:
+    raise StoreUnavailable("away")
+
+
+async def test_nothing_to_do_is_said_of_the_latest_only(shared: Shop) -> None:
+    """Also that there is nothing to decide is looked at again where another process has written."""
+    one, other = shared.process(), shared.process()
+    assert await one.seen("TB1") == ([], 0)
+    await other.count("TB1", 1)
+
+    def once_more(file: Tally, _: object) -> list[Event]:
+        return [Counted(case_id="TB1-1", amount=2)] if file.counted else []
+
+    assert (await one.files.record("TB1", once_more, BY_AGENT)).version == 2
+    assert await other.seen("TB1") == ([1, 2], 2)
+
+
 async def test_conflicts_without_end_are_retryable(shop: Shop) -> None:
     """If another process always comes first, the sender is told to try again, and nothing was written."""
     one, other = shop.process(), shop.process()
@@ -301,7 +359,7 @@ async def test_reader_who_knows_of_more_gets_it(shop: Shop) -> None:
     one, other = shop.process(), shop.process()
     await one.count("TB1", 1)
     await other.count("TB1", 2)
-    async with one.files.reading("TB1") as (_, version):
+    async with one.files.reading("TB1", at_least=1) as (_, version):
         assert version == 1
     async with one.files.reading("TB1", at_least=2) as (file, version):
         assert (file.counted, version) == ([1, 2], 2)

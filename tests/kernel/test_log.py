@@ -19,7 +19,7 @@ from tests.kernel.store_contract import NOON, new
 def test_hash_is_what_an_auditor_can_compute() -> None:
     """The chain can be checked without this program: SHA-256 of previous hash, JSON array of the fields,
     data."""
-    ledger = Ledger(0, {}, {}, {})
+    ledger = Ledger(0, {}, {}, {}, {})
     first, second = ledger.admit(Commit(appends=(Append("TB1", 0, [new("e1"), new("e2")]),))).records
     previous = GENESIS
     for record in (first, second):
@@ -34,7 +34,7 @@ def test_hash_is_what_an_auditor_can_compute() -> None:
 @pytest.mark.parametrize("field", [name for name in NewRecord.__struct_fields__ if name != "event"])
 def test_every_field_is_hashed(field: str) -> None:
     """No stored value can be changed without the hash showing it."""
-    ledger = Ledger(0, {}, {}, {})
+    ledger = Ledger(0, {}, {}, {}, {})
     [record] = ledger.admit(Commit(appends=(Append("TB1", 0, [new("e1")]),))).records
     value = getattr(record, field)
     changes: dict[type, Any] = {str: f"{value}x", int: 99, bytes: b"{}", datetime: NOON + timedelta(microseconds=1)}
@@ -116,7 +116,7 @@ def test_unfit_value_is_refused(field: str, value: Any) -> None:
 
 def test_refused_commit_leaves_the_ledger_as_it_was() -> None:
     """A commit that fails at its last append has moved nothing for those after it."""
-    ledger = Ledger(5, {"TB2": Head("TB2", 3, 3, bytes(32))}, {}, {})
+    ledger = Ledger(5, {"TB2": Head("TB2", 3, 3, bytes(32))}, {}, {}, {})
     half = Commit(appends=(Append("TB1", 0, [new("a")]), Append("TB2", 0, [new("b")])))
     with pytest.raises(Exception, match="TB2 is at version 3"):
         ledger.admit(half)
@@ -129,7 +129,7 @@ def test_refused_commit_leaves_the_ledger_as_it_was() -> None:
 def test_record_in_a_named_zone_folds_the_same_now_and_later() -> None:
     """The record a commit returns carries the offset that a reader will see, not a zone with its own
     rules."""
-    ledger = Ledger(0, {}, {}, {})
+    ledger = Ledger(0, {}, {}, {}, {})
     [record] = ledger.admit(Commit(appends=(Append("TB1", 0, [new("a", time=NOON.astimezone(UTC))]),))).records
     assert record.time == NOON
     assert record.time.utcoffset() == timedelta(0)

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import structlog
 
-from services.kernel.logging import set_up
+from services.kernel.log import Record
+from services.kernel.logging import at_work_on, set_up
+from tests.kernel.toy import NOON, Added
 
 
 @pytest.fixture
@@ -82,6 +84,64 @@ def test_bound_ids_come_along(lines: io.StringIO) -> None:
     """What was bound for a request is on each of its lines."""
     with structlog.contextvars.bound_contextvars(trace_id="abc"):
         assert logged(lines)["trace_id"] == "abc"
+
+
+def test_each_line_names_its_process(lines: io.StringIO) -> None:
+    """Which service and role it is; where one process runs several, the line names the one that it is about."""
+    set_up("info", "json", service="refunds", role="relay")
+    structlog.get_logger().info("first")
+    logging.getLogger("aiohttp.server").error("second")
+    with structlog.contextvars.bound_contextvars(service="liability"):
+        structlog.get_logger().info("third")
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [(one["service"], one["role"]) for one in told] == [
+        ("refunds", "relay"),
+        ("refunds", "relay"),
+        ("liability", "relay"),
+    ]
+
+
+def test_handling_an_event_binds_what_it_is_about(lines: io.StringIO) -> None:
+    """Lines written while an event is handled name order, case, event and trace, and only those."""
+    set_up("info", "json")
+    with at_work_on(record(), "refunds", "4bf92f3577b34da6a3ce929d0e0e4736"):
+        structlog.get_logger().warning("during")
+    structlog.get_logger().warning("after")
+    during, after = (json.loads(line) for line in lines.getvalue().splitlines())
+    about = {
+        "service": "refunds",
+        "order_id": "TB13812345678",
+        "case_id": "TB13812345678-1",
+        "event_type": "toy.added",
+        "event_id": "e1",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
+    assert about.items() <= during.items()
+    assert not about.keys() & after.keys()
+
+
+def record() -> Record:
+    """An event of a case."""
+    event = Added(case_id="TB13812345678-1", amount=1)
+    return Record(
+        stream="TB13812345678",
+        version=1,
+        sequence=1,
+        id="e1",
+        type="toy.added",
+        schema=1,
+        source="toy",
+        subject=event.case_id,
+        time=NOON,
+        actor="agent/小李",
+        correlation_id="c",
+        causation_id="",
+        policy="",
+        traceparent="",
+        event=event,
+        data=b"{}",
+        hash=b"",
+    )
 
 
 def test_libraries_are_told_in_the_same_form(lines: io.StringIO) -> None:

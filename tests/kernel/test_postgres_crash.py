@@ -70,7 +70,7 @@ async def test_no_tail_reader_ever_passes_an_uncommitted_event_of_any_process(
 
     written = await _whole_log(postgres_database.open())
     assert [record.position for record in written] == list(range(1, len(written) + 1))
-    assert len(acknowledged) > 300
+    assert len(acknowledged) > 100
     assert acknowledged <= set(ids(written))
     for name, records in seen.items():
         missed = set(ids(written)) - set(ids(records))
@@ -136,12 +136,13 @@ async def test_acknowledged_commits_survive_a_kill_under_load(
 ) -> None:
     """Killed at any moment under concurrent load, a process loses nothing that it had acknowledged."""
     child = await _child(postgres_database.url, "load")
+    assert child.stdout
+    first = (await child.stdout.readline()).decode().strip()
     await asyncio.sleep(after_s)
     child.kill()
-    acknowledged = set(await _lines(child))
+    acknowledged = {first, *await _lines(child)}
     store = postgres_database.open()
     written = {head.stream for head in await store.streams(limit=1_000_000)}
-    assert acknowledged
     assert acknowledged <= written
     assert len(await _whole_log(store)) == 2 * len(written), "each commit has two events"
     assert await verify(store) is None

@@ -6,18 +6,38 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import make_url
 
 from services.kernel import postgres_store
 from services.kernel.appender import Appender
-from services.kernel.event_store import Commit, CommitResult, Statement, StoreUnavailable, VersionConflict
+from services.kernel.event_store import (
+    Claim,
+    Commit,
+    CommitResult,
+    Fenced,
+    Statement,
+    StoreRefused,
+    StoreUnavailable,
+    VersionConflict,
+)
 from services.kernel.migrations import migrate, pending
 from services.kernel.postgres_store import PostgresStore, numbered
 from services.kernel.proof import verify
-from services.kernel.testing.postgres import PostgresCluster
+from services.stack.postgres import PostgresCluster
 from tests.kernel.postgres import MIGRATIONS, PostgresDatabase, open_store
-from tests.kernel.store_contract import AppenderContract, StoreContract, append, commit, decode, ids
+from tests.kernel.store_contract import (
+    AppenderContract,
+    StoreContract,
+    TakeoverContract,
+    append,
+    commit,
+    decode,
+    ids,
+    owned,
+    without_last_revision,
+)
 
 
 @pytest.fixture
@@ -27,6 +47,10 @@ def database(postgres_database: PostgresDatabase) -> PostgresDatabase:
 
 class TestPostgresStore(StoreContract):
     """The contract, kept by PostgreSQL."""
+
+
+class TestPostgresTakeover(TakeoverContract):
+    """Claims and leases in PostgreSQL."""
 
 
 class TestPostgresAppender(AppenderContract):
@@ -74,6 +98,47 @@ async def test_overtaken_batch_is_judged_anew(database: PostgresDatabase, monkey
     assert written.records == tuple(await store.read_stream("TB2", decode=False))
     assert ids(await store.read_log(0, 9)) == ["other-0", "other-1", "a"]
     assert await verify(store) is None
+
+
+@pytest.mark.parametrize("unit", [Commit(), append("TB1", 0, "late")], ids=["checkpoint", "append"])
+async def test_owner_that_is_followed_after_judging(
+    database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, unit: Commit
+) -> None:
+    """A claim between judging and writing is noticed under the lock: the former owner's commit is judged anew."""
+    store, heir = database.open(), database.open()
+    claim = await store.claim("view", "cases")
+    judge, followed = postgres_store._Transaction._judge, 0
+
+    async def judge_and_be_followed(transaction: postgres_store._Transaction, connection: object) -> None:
+        nonlocal followed
+        await judge(transaction, connection)
+        if not followed:
+            followed = (await heir.claim("view", "cases")).epoch
+
+    monkeypatch.setattr(postgres_store._Transaction, "_judge", judge_and_be_followed)
+    own = msgspec.structs.replace(owned(claim.epoch, position=9), appends=unit.appends)
+    refused, written = await store.commit([own, append("TB2", 0, "a")] if unit.appends else [own, Commit()])
+    assert isinstance(refused, Fenced)
+    assert refused.epoch == followed == claim.epoch + 1
+    assert isinstance(written, CommitResult)
+    assert await store.checkpoint("view", "cases") == 0
+    assert await store.head("TB1") is None
+
+
+async def test_lease_waits_for_no_commit(database: PostgresDatabase) -> None:
+    """A holder keeps its lease while its own process's commits wait for their turn and its reads take all they can."""
+    store = database.open(busy_timeout_s=30)
+    other = await database.connect()
+    await other.execute(f"BEGIN; {postgres_store._LOCK}")
+    waiting = [asyncio.create_task(store.commit([append("TB1", 0, "a")]))]
+    waiting += [asyncio.create_task(store.query("SELECT pg_sleep(2)")) for _ in range(4)]  # type: ignore[arg-type]
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(1):
+        assert await store.hold("relay", "a", 1)
+        await store.let_go("relay", "a")
+    assert not any(task.done() for task in waiting)
+    await other.close()
+    await asyncio.wait(waiting)
 
 
 async def test_commit_wakes_who_waits_in_another_process(database: PostgresDatabase) -> None:
@@ -148,21 +213,54 @@ async def test_lost_answer_is_found_out(database: PostgresDatabase) -> None:
 
 
 async def test_missing_database_is_told(postgres: PostgresCluster) -> None:
-    """A wrong address, name or password is retryable and says what is wrong; another kind of database is refused."""
+    """A wrong address is retryable, a wrong name or password is told apart from it, and each says what is wrong, also
+    when migrating; another kind of database is refused."""
     url = make_url(postgres.url("nowhere"))
-    for wrong, said in (
-        (url, "nowhere"),
-        (url.set(database="postgres", password="wrong"), "password"),
-        (url.set(port=1), "refused|connect"),
+    for wrong, said, error in (
+        (url, "nowhere", StoreRefused),
+        (url.set(database="postgres", password="wrong"), "password", StoreRefused),
+        (url.set(port=1), "refused|connect", StoreUnavailable),
     ):
         store = open_store(wrong.render_as_string(hide_password=False))
-        with pytest.raises(StoreUnavailable, match=said):
-            await store.head_position()
-        with pytest.raises(StoreUnavailable, match=said):
-            await commit(store, append("TB1", 0, "a"))
+        for refused in (store.head_position(), commit(store, append("TB1", 0, "a")), store.claim("view", "cases")):
+            with pytest.raises(StoreUnavailable, match=said) as raised:
+                await refused
+            assert type(raised.value) is error
         await store.close()
+        with pytest.raises(StoreUnavailable, match=said) as raised:
+            await asyncio.to_thread(pending, wrong.render_as_string(hide_password=False), MIGRATIONS)
+        assert type(raised.value) is error
     with pytest.raises(ValueError, match="postgresql"):
         open_store("sqlite+aiosqlite:///file.db")
+
+
+async def test_role_without_rights_is_told(database: PostgresDatabase) -> None:
+    """A role that may not make what a session brings along is not waited for: somebody has to give it the right."""
+    name = database.name
+    await database.execute(
+        f"CREATE ROLE guest LOGIN PASSWORD 'let me: in/@'; REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC"
+    )
+    try:
+        url = make_url(database.url).set(drivername="postgresql", username="guest", password="let me: in/@")
+        store = open_store(url.render_as_string(hide_password=False))
+        with pytest.raises(StoreRefused, match="permission denied"):
+            await commit(store, append("TB1", 0, "a"))
+        await store.close()
+    finally:
+        await database.execute(f"GRANT TEMPORARY ON DATABASE {name} TO PUBLIC; DROP ROLE guest")
+
+
+async def test_url_is_read_as_every_client_does(database: PostgresDatabase) -> None:
+    """What a URL says about encryption is obeyed: a server that offers none is not talked to in the clear."""
+    url = make_url(database.url).set(drivername="postgresql")
+    for mode, reached in (("disable", True), ("prefer", True), ("require", False)):
+        store = open_store(url.update_query_dict({"sslmode": mode}).render_as_string(hide_password=False))
+        if reached:
+            assert await store.head_position() == 0
+        else:
+            with pytest.raises(StoreUnavailable, match="SSL"):
+                await store.head_position()
+        await store.close()
 
 
 async def test_read_only_server_is_retryable(database: PostgresDatabase) -> None:
@@ -230,6 +328,25 @@ def test_migrating(postgres: PostgresCluster, service: str) -> None:
     migrate(url, location)
     assert not pending(url, location)
     migrate(url, location)
+
+
+@pytest.mark.parametrize("service", ["cases", "refunds", "liability"])
+async def test_upgrading_keeps_what_is_there(postgres: PostgresCluster, tmp_path: Path, service: str) -> None:
+    """A database of the release before keeps its checkpoints; nobody has claimed anything in it yet."""
+    location = Path(__file__).parents[2] / "services" / service / "migrations"
+    url = await asyncio.to_thread(postgres.create_database, f"before_{service}")
+    await asyncio.to_thread(migrate, url, without_last_revision(location, tmp_path / "before"))
+    await asyncio.to_thread(
+        postgres.execute,
+        "INSERT INTO checkpoints (consumer, source, position) VALUES ('view', 'cases', 7)",
+        f"before_{service}",
+    )
+    assert await asyncio.to_thread(pending, url, location)
+    await asyncio.to_thread(migrate, url, location)
+    store = open_store(url)
+    assert await store.query("SELECT position, epoch FROM checkpoints") == [{"position": 7, "epoch": 0}]
+    assert await store.claim("view", "cases") == Claim(7, 1)
+    await store.close()
 
 
 def test_failed_migration_leaves_nothing_half_done(tmp_path: Path, postgres: PostgresCluster) -> None:

@@ -14,7 +14,10 @@ from services.cases.domain.domain import CasesDomain
 from services.cases.views import CasesViews
 from services.kernel.clock import ManualClock
 from services.kernel.event_store import StoreUnavailable
-from services.kernel.service import Part, Service
+from services.kernel.followers import Followers
+from services.kernel.freshness import WrittenElsewhere
+from services.kernel.service import Part, Service, Timer
+from services.kernel.settings import load_settings
 from tests.kernel.bus_contract import until
 from tests.kernel.toy import BY_AGENT, MIGRATIONS, NOON
 
@@ -27,16 +30,36 @@ ORDER = {
 
 
 def new_service(folder: Path) -> Service[Any]:
-    return Service(Part(CasesDomain(load_policy()), CasesViews(), MIGRATIONS, ("cases",)), folder, ManualClock(NOON))
+    part = Part(CasesDomain(load_policy()), CasesViews(), MIGRATIONS, ("cases",))
+    return Service(part, load_settings({}, data_dir=folder).database_of("cases"), ManualClock(NOON))
+
+
+async def at_work(service: Service[Any], *timers: Timer) -> Followers:
+    """Its followers, started."""
+    followers = Followers(service, service.followers(), timers, {"cases": service.store})
+    service.freshness = followers
+    await followers.start()
+    return followers
+
+
+async def end(service: Service[Any], followers: Followers) -> None:
+    await followers.stop()
+    await service.close()
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service[Any]]:
+async def followers(tmp_path: Path) -> AsyncIterator[Followers]:
     service = new_service(tmp_path)
-    await service.open()
-    await service.follow({"cases": service.store})
-    yield service
-    await service.close()
+    await service.migrate()
+    followers = await at_work(service)
+    yield followers
+    await end(service, followers)
+
+
+@pytest.fixture
+def service(followers: Followers) -> Service[Any]:
+    """The service whose followers are at work."""
+    return followers.service
 
 
 async def open_case(service: Service[Any], order_id: str) -> None:
@@ -49,31 +72,65 @@ async def cases(service: Service[Any]) -> list[str]:
     return [row["case_id"] for row in await service.store.query("SELECT case_id FROM case_view ORDER BY case_id")]
 
 
-async def test_tables_show_what_was_just_written(service: Service[Any]) -> None:
+async def test_tables_show_what_was_just_written(service: Service[Any], followers: Followers) -> None:
     """Who waits for the read tables finds in them what was committed before."""
     for n in range(5):
         await open_case(service, f"TB{n}")
         await service.views_caught_up()
         assert len(await cases(service)) == n + 1
-    await service.readers[1].reached(await service.store.head_position())
-    assert [(lag.consumer, lag.behind) for lag in await service.lags()] == [("views", 0), ("cases-hears-cases", 0)]
-    assert await service.ready() == []
+    await followers.readers[1].reached(await service.store.head_position())
+    assert [(lag.consumer, lag.behind) for lag in await followers.lags()] == [("views", 0), ("cases-hears-cases", 0)]
+    assert await service.problems() == followers.problems() == []
 
 
-async def test_tables_that_do_not_come_on_are_retryable(service: Service[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tables_that_do_not_come_on_are_retryable(
+    service: Service[Any], followers: Followers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If the read tables are far behind, the reader is told to come again, not left waiting."""
     monkeypatch.setattr("services.kernel.log_reader.REACHED_SECONDS", 0.05)
-    await service.readers[0].stop()
+    monkeypatch.setattr("services.kernel.freshness.REACHED_SECONDS", 0.05)
+    await followers.readers[0].stop()
     await open_case(service, "TB1")
-    with pytest.raises(StoreUnavailable):
+    for freshness in (followers, WrittenElsewhere(service.store, "views", "cases")):
+        service.freshness = freshness
+        with pytest.raises(StoreUnavailable):
+            await service.views_caught_up()
+
+
+async def test_tables_that_another_process_writes(service: Service[Any]) -> None:
+    """A process that only answers requests waits for the tables just as well; where nobody is at work, nobody waits."""
+    service.freshness = WrittenElsewhere(service.store, "views", "cases")
+    for n in range(5):
+        await open_case(service, f"TB{n}")
+        await service.heard()
         await service.views_caught_up()
+        assert len(await cases(service)) == n + 1
+    service.freshness = None
+    await service.heard()
+    await service.views_caught_up()
 
 
-async def test_rebuilding_and_redelivering_under_load(service: Service[Any]) -> None:
+async def test_who_takes_over_is_noticed(service: Service[Any], followers: Followers) -> None:
+    """Followers that another process claimed say so, and nothing that they do counts any more."""
+    assert not await followers.overtaken()
+    claim = await service.store.claim("views", "cases")
+    assert await followers.overtaken()
+    await open_case(service, "TB1")
+    await until(lambda: followers.readers[0].fenced)
+    assert await cases(service) == []
+    assert followers.problems() == ["views: another process took over"]
+    await followers.stop()
+    await followers.start()
+    await service.views_caught_up()
+    assert await cases(service) == ["TB1-1"]
+    assert followers.readers[0].epoch == claim.epoch + 1
+
+
+async def test_rebuilding_and_redelivering_under_load(service: Service[Any], followers: Followers) -> None:
     """Replays beside a stream of commands end with the same tables and no event twice."""
     commands = [asyncio.create_task(open_case(service, f"TB{n:02}")) for n in range(40)]
     for _ in range(4):
-        await asyncio.gather(service.rebuild(), service.redeliver(), service.rebuild())
+        await asyncio.gather(followers.rebuild(), followers.redeliver(), followers.rebuild())
     await asyncio.gather(*commands)
     await service.views_caught_up()
     assert await cases(service) == [f"TB{n:02}-1" for n in range(40)]
@@ -81,7 +138,7 @@ async def test_rebuilding_and_redelivering_under_load(service: Service[Any]) -> 
 
 
 async def test_rebuild_that_fails_leaves_the_tables_followed(
-    service: Service[Any], monkeypatch: pytest.MonkeyPatch
+    service: Service[Any], followers: Followers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A replay that cannot begin, because the database is away, does not end the following of the log."""
 
@@ -90,7 +147,7 @@ async def test_rebuild_that_fails_leaves_the_tables_followed(
 
     monkeypatch.setattr(service.projector, "clear", fails)
     with pytest.raises(StoreUnavailable):
-        await service.rebuild()
+        await followers.rebuild()
     await open_case(service, "TB1")
     await service.views_caught_up()
     assert await cases(service) == ["TB1-1"]
@@ -107,21 +164,23 @@ async def test_timer_goes_on_after_a_failure(service: Service[Any]) -> None:
             raise RuntimeError("not now")
 
     with capture_logs() as logs:
-        service.every(0.01, action)
+        timed = Followers(service, [], [Timer(0.01, action)], {}, gauges=False)
+        await timed.start()
         await until(lambda: rounds > 5)
+        await timed.stop()
     assert [one["event"] for one in logs] == ["timer_failed"]
 
 
-async def test_not_ready_is_said_why(service: Service[Any]) -> None:
+async def test_not_ready_is_said_why(service: Service[Any], followers: Followers) -> None:
     """A stuck consumer and a database that is gone are named, and asking does not fail."""
-    service.readers[0].failing = "something"
-    assert await service.ready() == ["views: something"]
-    service.readers[0].failing = ""
-    path = service._url.removeprefix("sqlite+aiosqlite:///")
+    followers.readers[0].failing = "something"
+    assert followers.problems() == ["views: something"]
+    followers.readers[0].failing = ""
+    path = service.database_url.removeprefix("sqlite+aiosqlite:///")
     os.rename(path, f"{path}.away")
-    assert await service.ready() == ["migrations pending"]
+    assert await service.problems() == ["migrations pending"]
     await asyncio.to_thread(Path(path).write_bytes, b"this is no database, however long it is looked at" * 100)
-    [problem] = await service.ready()
+    [problem] = await service.problems()
     assert problem.startswith("database: ")
     os.replace(f"{path}.away", path)
 
@@ -130,28 +189,28 @@ async def test_restart_keeps_everything(tmp_path: Path) -> None:
     """Opened again, a service stands where it ended, and closing twice or unopened is no error."""
     for n in range(3):
         service = new_service(tmp_path)
-        await service.open()
-        await service.follow({"cases": service.store})
+        await service.migrate()
+        followers = await at_work(service)
         await open_case(service, f"TB{n}")
-        await service.close()
-        await service.close()
+        await end(service, followers)
+        await end(service, followers)
     service = new_service(tmp_path)
-    await service.follow({"cases": service.store})
+    followers = await at_work(service)
     await service.views_caught_up()
     assert await cases(service) == ["TB0-1", "TB1-1", "TB2-1"]
-    await service.close()
+    await end(service, followers)
     await new_service(tmp_path).close()
 
 
 async def test_closing_writes_what_was_taken(tmp_path: Path) -> None:
     """Commands that were taken are on disk after closing, later ones are refused as retryable."""
     service = new_service(tmp_path)
-    await service.open()
-    await service.follow({"cases": service.store})
+    await service.migrate()
+    followers = await at_work(service)
     order = {"order_id": "TB1", **ORDER}
     taken = asyncio.create_task(service.files.command("TB1", "", "record_order", order, BY_AGENT))
     await until(lambda: service.appender._submitters or taken.done())
-    await service.close()
+    await end(service, followers)
     assert (await taken).version == 1
     with pytest.raises(StoreUnavailable):
         await service.files.command("TB1", "", "open_case", {}, BY_AGENT)

@@ -7,6 +7,7 @@ import pytest
 from services.kernel.settings import SettingsInvalid, load_settings, sources
 
 SECRET = "whsec_c2VjcmV0IG9mIHRlc3Rz"
+POSTGRES = {"AFTERSALES_DATABASE_URL": "postgresql://u:p@db/aftersales_{service}"}
 
 
 def mistakes(environ: dict[str, str], **given: object) -> str:
@@ -54,12 +55,56 @@ def test_unknown_name_stops_the_start() -> None:
         ({"AFTERSALES_TOKEN_SECRET": "short"}, "AFTERSALES_TOKEN_SECRET"),
         ({"AFTERSALES_GATEWAY": "sandbox"}, "AFTERSALES_GATEWAY_URL"),
         ({"AFTERSALES_GATEWAY": "sandbox", "AFTERSALES_GATEWAY_URL": "http://x"}, "AFTERSALES_GATEWAY_SECRET"),
+        ({"AFTERSALES_DATABASE_URL": "mysql://u:p@h/aftersales_{service}"}, "AFTERSALES_DATABASE_URL"),
+        ({"AFTERSALES_DATABASE_URL": "postgresql://u:p@h:x/aftersales_{service}"}, "AFTERSALES_DATABASE_URL"),
+        ({"AFTERSALES_DATABASE_URL": "postgresql://u:p@h/aftersales"}, "AFTERSALES_DATABASE_URL"),
+        ({"AFTERSALES_DATABASE_URL": "postgresql://{service}:p@h"}, "AFTERSALES_DATABASE_URL"),
+        ({**POSTGRES, "AFTERSALES_KAFKA_SERVERS": "broker"}, "AFTERSALES_KAFKA_SERVERS"),
+        ({**POSTGRES, "AFTERSALES_KAFKA_SERVERS": "a:9092, b:9092"}, "AFTERSALES_KAFKA_SERVERS"),
+        ({**POSTGRES, "AFTERSALES_KAFKA_SERVERS": "a:9092,b:65536"}, "AFTERSALES_KAFKA_SERVERS"),
+        ({"AFTERSALES_KAFKA_SERVERS": "a:9092"}, "AFTERSALES_KAFKA_SERVERS"),
+        ({"AFTERSALES_KAFKA_PREFIX": "Shop/"}, "AFTERSALES_KAFKA_PREFIX"),
+        ({"AFTERSALES_KAFKA_SECURITY": "TLS"}, "AFTERSALES_KAFKA_SECURITY"),
+        ({"AFTERSALES_KAFKA_SECURITY": "SASL_SSL"}, "AFTERSALES_KAFKA_USERNAME"),
+        ({"AFTERSALES_KAFKA_SECURITY": "SASL_SSL"}, "AFTERSALES_KAFKA_PASSWORD"),
+        ({"AFTERSALES_KAFKA_SECURITY": "SSL", "AFTERSALES_KAFKA_CA": "/nowhere.pem"}, "AFTERSALES_KAFKA_CA"),
+        ({"AFTERSALES_KAFKA_CA": __file__}, "AFTERSALES_KAFKA_CA"),
+        ({"AFTERSALES_KAFKA_PARTITIONS": "0"}, "AFTERSALES_KAFKA_PARTITIONS"),
+        ({"AFTERSALES_KAFKA_RETENTION_DAYS": "0"}, "AFTERSALES_KAFKA_RETENTION_DAYS"),
+        ({"AFTERSALES_KAFKA_RETENTION_DAYS": "-2"}, "AFTERSALES_KAFKA_RETENTION_DAYS"),
+        ({"AFTERSALES_OTLP_ENDPOINT": "collector:4318"}, "AFTERSALES_OTLP_ENDPOINT"),
+        ({"AFTERSALES_CLOCK_FILE": "clock"}, "AFTERSALES_CLOCK_FILE"),
     ],
 )
 def test_wrong_value_is_named(environ: dict[str, str], name: str) -> None:
     """Each mistake names its variable and its rule in both languages."""
     assert f"{name}: " in mistakes(environ)
     assert " / " in mistakes(environ)
+
+
+def test_each_service_has_its_own_database() -> None:
+    """The address names the place of the service in it; without one, it is a file of the data folder."""
+    settings = load_settings(POSTGRES, kafka_servers="a:9092,[::1]:9093", kafka_retention_days=-1)
+    assert settings.database_of("cases") == "postgresql://u:p@db/aftersales_cases"
+    assert load_settings({}, data_dir=Path("/srv")).database_of("cases") == "sqlite+aiosqlite:////srv/cases.db"
+
+
+def test_passwords_come_from_files(tmp_path: Path) -> None:
+    """The database's address and the brokers' password are secrets like any other."""
+    for name, content in (("url", POSTGRES["AFTERSALES_DATABASE_URL"]), ("password", "hunter2")):
+        (tmp_path / name).write_text(f"{content}\n", encoding="ascii")
+    settings = load_settings(
+        {
+            "AFTERSALES_DATABASE_URL_FILE": str(tmp_path / "url"),
+            "AFTERSALES_KAFKA_SECURITY": "SASL_PLAINTEXT",
+            "AFTERSALES_KAFKA_USERNAME": "shop",
+            "AFTERSALES_KAFKA_PASSWORD_FILE": str(tmp_path / "password"),
+        }
+    )
+    assert settings.kafka_password.get_secret_value() == "hunter2"
+    assert settings.database_of("refunds") == "postgresql://u:p@db/aftersales_refunds"
+    assert "hunter2" not in repr(settings)
+    assert "u:p" not in repr(settings)
 
 
 def test_every_mistake_at_once() -> None:
@@ -99,3 +144,4 @@ def test_value_and_file_at_once_are_refused(tmp_path: Path) -> None:
 def test_mistakes_do_not_tell_secrets() -> None:
     """A secret that is refused is not repeated in the message."""
     assert "hunter2" not in mistakes({"AFTERSALES_TOKEN_SECRET": "hunter2"})
+    assert "hunter2" not in mistakes({"AFTERSALES_DATABASE_URL": "mysql://u:hunter2@h/x"})

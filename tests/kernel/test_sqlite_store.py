@@ -5,6 +5,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,15 @@ from services.kernel.event_store import CommitResult, Statement, StoreUnavailabl
 from services.kernel.migrations import migrate, pending
 from services.kernel.proof import verify
 from services.kernel.sqlite_store import SqliteStore
-from tests.kernel.store_contract import AppenderContract, StoreContract, append, commit, decode
+from tests.kernel.store_contract import (
+    AppenderContract,
+    StoreContract,
+    TakeoverContract,
+    append,
+    commit,
+    decode,
+    without_last_revision,
+)
 
 MIGRATIONS = Path(__file__).parents[2] / "services" / "cases" / "migrations"
 
@@ -69,6 +78,10 @@ async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 class TestSqliteStore(StoreContract):
     """The contract, kept by SQLite."""
+
+
+class TestSqliteTakeover(TakeoverContract):
+    """Claims and leases in SQLite."""
 
 
 class TestSqliteAppender(AppenderContract):
@@ -194,6 +207,20 @@ def test_migrating(tmp_path: Path, service: str) -> None:
     before = path.read_bytes()
     migrate(url, location)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("service", ["cases", "refunds", "liability"])
+def test_upgrading_keeps_what_is_there(tmp_path: Path, service: str) -> None:
+    """A database of the release before keeps its checkpoints; nobody has claimed anything in it yet."""
+    location = Path(__file__).parents[2] / "services" / service / "migrations"
+    url = f"sqlite+aiosqlite:///{tmp_path / 'log.db'}"
+    migrate(url, without_last_revision(location, tmp_path / "before"))
+    with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as database:
+        database.execute("INSERT INTO checkpoints (consumer, source, position) VALUES ('view', 'cases', 7)")
+        assert pending(url, location)
+        migrate(url, location)
+        assert database.execute("SELECT position, epoch FROM checkpoints").fetchall() == [(7, 0)]
+    assert not pending(url, location)
 
 
 def test_failed_migration_leaves_nothing_half_done(tmp_path: Path) -> None:

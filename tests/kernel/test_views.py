@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.kernel.event_store import Commit, Statement, StoreUnavailable
-from services.kernel.progress import Progress
+from services.kernel.progress import LogProgress
 from services.kernel.views import Projector, Row, upsert, utc
 from tests.kernel.store_contract import commit
 from tests.kernel.test_files import Process, Shop
@@ -38,7 +38,7 @@ class Views:
         self.process = process
         self.views = TallyViews()
         self.projector = Projector(self.views, process.files, process.appender)
-        self.progress = Progress("views", "tally")
+        self.progress = LogProgress("views", "tally")
 
     async def follow(self) -> None:
         """Project all that is new, as a reader does."""
@@ -59,7 +59,7 @@ class Views:
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     url_of(tmp_path / "tally.db")
-    shop = Shop(tmp_path)
+    shop = Shop(url_of(tmp_path / "tally.db"))
     process = shop.process()
     sql = "CREATE TABLE tally_view (case_id TEXT PRIMARY KEY, total INTEGER NOT NULL, times INTEGER NOT NULL)"
     await commit(process.store, Commit(statements=(Statement(sql, [()]),)))
@@ -125,7 +125,7 @@ async def test_one_bad_file_holds_up_no_other(shop: Shop, fault: str) -> None:
     await one.projector(await one.process.store.read_stream("TB1"), one.progress)
     one.progress.release("TB1")
     assert (await one.table())["TB1-1"] == (6, 2)
-    assert one.progress.checkpoint(0).position == 5
+    assert one.progress.noted(0).checkpoint[0].position == 5
 
 
 async def test_clearing_starts_anew(shop: Shop) -> None:
@@ -135,7 +135,7 @@ async def test_clearing_starts_anew(shop: Shop) -> None:
     await one.follow()
     await one.projector.clear()
     assert (await one.table(), await one.checkpoint()) == ({}, 0)
-    one.progress = Progress("views", "tally")
+    one.progress = LogProgress("views", "tally")
     await one.follow()
     assert await one.table() == {"TB1-1": (5, 1)}
 

@@ -1,10 +1,13 @@
 """The web application around the routes: identity first, then the route, and every no as problem+json."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import lru_cache
+from random import getrandbits
+from time import perf_counter
 
 import structlog
-from aiohttp import web
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from aiohttp import hdrs, web
 
 from contracts.policy import Policy
 from services.kernel.actor import Actor
@@ -14,6 +17,9 @@ from services.kernel.http import trace
 from services.kernel.http.docs import Docs, docs_credentials
 from services.kernel.http.identity import ACTOR, Tokens
 from services.kernel.http.problem import problem
+from services.kernel.logging import begin_work
+from services.kernel.metrics import REQUEST_SECONDS
+from services.kernel.naming import order_of
 from services.kernel.refusal import Refusal
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -29,17 +35,46 @@ OPERATORS: Mapping[str, frozenset[str]] = {
     "/v1/clock": frozenset({"store_manager", "service"}),
 }
 
+#: Whose routes are whose, for metrics and traces: the address (as a template) → the service.
+OWNERS = web.AppKey("owners", dict[str, str])
+#: Routes of nobody in particular: health, metrics, the description.
+SERVER = "server"
+#: Of routes that are not there; anybody can ask for any number of those.
+UNKNOWN_ROUTE = "unknown"
+
 _UNKNOWN_IDENTITY = {"WWW-Authenticate": 'Bearer realm="aftersales"'}
+#: Of a few hundred routes; finding a series anew takes longer than adding to it.
+_timer = lru_cache(maxsize=4_096)(REQUEST_SECONDS.labels)
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
 
 
-def make_app(policy: Policy, tokens: Tokens, clock: Clock, max_body_bytes: int) -> web.Application:
-    """An application that answers nothing but health to strangers, and describes itself at `/docs`."""
+def make_app(
+    policy: Policy, tokens: Tokens, clock: Clock, max_body_bytes: int, service: str = SERVER
+) -> web.Application:
+    """An application that answers nothing but health to strangers, and describes itself at `/docs`.
+
+    `service`: whose routes are all that `add_routes` is not told of.
+    """
+
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = perf_counter()
+        route = _route(request)
+        owner = request.app[OWNERS].get(route, service)
+        status = 500
+        with trace.follow(request, owner, route) as span:
+            _bind(request, owner)
+            try:
+                response = await handler(request)
+                status = response.status
+                trace.tell(span, response)
+                return response
+            finally:
+                labels = (owner, route, _method(request), f"{status // 100}xx")
+                _timer(*labels).observe(perf_counter() - started)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        trace.follow(request)
-        clear_contextvars()
-        bind_contextvars(method=request.method, path=request.path, trace_id=request[trace.TRACE_ID])
         try:
             if request.path not in OPEN_PATHS and request.path not in SIGNED_PATHS:
                 request[ACTOR] = _admitted(tokens.actor(_credentials(request), clock.now()), request)
@@ -56,14 +91,45 @@ def make_app(policy: Policy, tokens: Tokens, clock: Clock, max_body_bytes: int) 
             log.exception("internal_error")
             return problem(policy, Refusal("internal"), request)
 
-    app = web.Application(middlewares=[guard], client_max_size=max_body_bytes)
+    app = web.Application(middlewares=[observe, guard], client_max_size=max_body_bytes)
+    app[OWNERS] = {}
     app.add_routes(Docs(policy).routes())
     return app
+
+
+def add_routes(app: web.Application, service: str, routes: Iterable[web.AbstractRouteDef]) -> None:
+    """Add the routes of a service, so that metrics and traces know whose they are."""
+    for route in app.add_routes(routes):
+        if route.resource is not None:
+            app[OWNERS][route.resource.canonical] = service
 
 
 def actor_of(request: web.Request) -> Actor:
     """Who sent a request."""
     return request[ACTOR]
+
+
+def _bind(request: web.Request, service: str) -> None:
+    """What every line of the log tells that is written while a request is answered."""
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else f"{getrandbits(64):016x}"
+    ids = {name: request.match_info[name] for name in ("order_id", "case_id") if name in request.match_info}
+    if case_id := ids.get("case_id"):
+        ids["order_id"] = order_of(case_id)
+    if service != SERVER:
+        ids["service"] = service
+    begin_work(method=request.method, path=request.path, request_id=request_id, trace_id=request[trace.TRACE_ID], **ids)
+
+
+def _route(request: web.Request) -> str:
+    """The address of a request with its ids left open."""
+    resource = request.match_info.route.resource
+    return UNKNOWN_ROUTE if resource is None else resource.canonical
+
+
+def _method(request: web.Request) -> str:
+    """A label: whoever asks can invent methods."""
+    return request.method if request.method in hdrs.METH_ALL else "OTHER"
 
 
 def _credentials(request: web.Request) -> str | None:

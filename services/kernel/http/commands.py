@@ -18,6 +18,7 @@ from services.kernel.http.body import read_command, read_json
 from services.kernel.http.problem import problem, problem_body, problem_response, status_of
 from services.kernel.http.trace import TRACE_ID, TRACEPARENT
 from services.kernel.intake import Unfit
+from services.kernel.logging import specify_work
 from services.kernel.metrics import COMMANDS
 from services.kernel.naming import order_of
 from services.kernel.refusal import Refusal, invalid
@@ -144,6 +145,8 @@ class CommandDesk:
         try:
             body = _read(request.raw)
             target = locate(body)
+            if not target.case_id:  # the address names the case, but an order may be named by the body alone
+                specify_work(order_id=target.stream)
             if not isinstance(body, Unfit):
                 body = await self._prepared(request.name, body, target.fields)
             await self._service.files.command(

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from contracts.policy import Policy
 from services.kernel.http.openapi import Operation, describe, document, operations
-from services.kernel.service import Lag
+from services.kernel.lag import Lag
 
 STATIC = Path(__file__).parent / "static"
 _PAGE = "/docs"

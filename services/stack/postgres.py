@@ -1,17 +1,22 @@
-"""A PostgreSQL server of one's own: on a free port, in a temporary folder, flushing to disk like a real one."""
+"""A PostgreSQL server of one's own: on a free port, in a folder of its own, flushing to disk like a real one."""
 
+import hashlib
 import os
 import secrets
 import shutil
-import socket
+import signal
+import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
+
+from services.stack.ports import free_port
 
 USER = "aftersales"
 """Who owns the databases."""
@@ -19,6 +24,11 @@ USER = "aftersales"
 _DEBIAN = Path("/usr/lib/postgresql")
 _INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends", "postgresql")
 _PORT_TRIES = 5
+#: Where data is kept that root wants in a folder which PostgreSQL's own user cannot reach.
+_REACHABLE = Path("/var/tmp")
+_GONE_SECONDS = 30.0
+#: Ends a server whose parent is gone: then nobody holds the other end of its standard input.
+_GUARD = 'read -r _; kill -INT "$1"'
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -43,27 +53,43 @@ class ServerFailed(Exception):
 
 
 class PostgresCluster:
-    """A server with its data folder. `start` and `stop` may be called again and again; `close` throws all away."""
+    """A server with its data folder. `start` and `stop` may be called again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None, port: int = 0) -> None:
+        """`folder` keeps the data over `close` (None: a temporary one, thrown away with all in it); `port`: where to
+        listen if it is free."""
         self._bin = postgres_programs()
-        self._password = secrets.token_hex(16)
-        self._port = 0
-        self._folder = Path(tempfile.mkdtemp(prefix="aftersales-postgres-"))
-        self._data = self._folder / "data"
         self._owner = _owner()
+        self._preferred = port
+        self._port = 0
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._temporary = folder is None
+        self._folder = _reachable(folder) if folder else Path(tempfile.mkdtemp(prefix="aftersales-postgres-"))
+        self._data = self._folder / "data"
+        self._password = self._made()
+        if self.pid:  # what an earlier run left behind when it was killed
+            self.stop()
+
+    def _made(self) -> str:
+        """Make the data folder, unless it is there; gives the owner's password."""
+        file = self._folder / "password"
+        if (self._data / "PG_VERSION").exists():
+            return file.read_text()
+        self._password = secrets.token_hex(16)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(self._password)
         if self._owner:
-            shutil.chown(self._folder, "postgres", "postgres")
-        password_file = self._folder / "password"
-        password_file.write_text(self._password)
+            for path in (self._folder, file):
+                shutil.chown(path, "postgres", "postgres")
         # Its default order of texts is no code-point order: what relies on one has to say so.
         self._run(
             "initdb",
-            *("--pgdata", str(self._data), "--username", USER, "--pwfile", str(password_file)),
+            *("--pgdata", str(self._data), "--username", USER, "--pwfile", str(file)),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"),
             *("--locale-provider=icu", "--icu-locale=en"),
         )
-        password_file.unlink()
+        return self._password
 
     @property
     def port(self) -> int:
@@ -82,7 +108,7 @@ class PostgresCluster:
     def start(self) -> None:
         """Start and wait until connections are taken."""
         for tries_left in reversed(range(_PORT_TRIES)):
-            port = self._port or _free_port()
+            port = self._port or free_port([self._preferred] if self._preferred else ())
             settings = " ".join(f"-c {name}='{value}'" for name, value in {**_SETTINGS, "port": port}.items())
             try:
                 self._control("start", "--log", str(self._folder / "log"), "--options", settings)
@@ -91,11 +117,38 @@ class PostgresCluster:
                     raise
             else:
                 self._port = port
+                self._guarded()
                 return
 
     def stop(self, mode: str = "fast") -> None:
         """Stop: `fast` ends transactions and shuts down cleanly, `immediate` is as good as a crash."""
         self._control("stop", "--mode", mode)
+        self._unguarded()
+
+    def kill(self) -> None:
+        """End the server at once (`kill -9`), and wait until its sessions noticed."""
+        server = self.pid
+        assert server is not None
+        sessions = _children(server)
+        os.kill(server, signal.SIGKILL)
+        deadline = time.monotonic() + _GONE_SECONDS
+        while any(map(_lives, (server, *sessions))):
+            if time.monotonic() > deadline:
+                raise ServerFailed("the server was killed, but its sessions stay")
+            time.sleep(0.02)
+        # All are gone, which PostgreSQL could not tell as long as nobody has asked for their exit status.
+        (self._data / "postmaster.pid").unlink()
+        self._unguarded()
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process; None while it does not run."""
+        with suppress(FileNotFoundError, ValueError, IndexError):
+            pid = int((self._data / "postmaster.pid").read_text().split()[0])
+            # The file may be an old one, and the number another program's by now.
+            if _lives(pid) and str(self._data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        return None
 
     def create_database(self, name: str) -> str:
         """A new, empty database; gives its URL."""
@@ -111,10 +164,23 @@ class PostgresCluster:
         )
 
     def close(self) -> None:
-        """Stop, if it runs, and remove everything."""
-        if (self._data / "postmaster.pid").exists():
-            self.stop("immediate")
-        shutil.rmtree(self._folder)
+        """Stop, if it runs; what is in a temporary folder is thrown away."""
+        if self.pid:
+            self.stop("immediate" if self._temporary else "fast")
+        self._unguarded()
+        if self._temporary:
+            shutil.rmtree(self._folder)
+
+    def _guarded(self) -> None:
+        command = ["sh", "-c", _GUARD, "guard", str(self.pid)]
+        self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+    def _unguarded(self) -> None:
+        guard, self._guard = self._guard, None
+        if guard is not None and guard.stdin is not None:
+            guard.kill()
+            guard.stdin.close()
+            guard.wait()
 
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", *arguments, "--pgdata", str(self._data), "--wait", "--timeout=60")
@@ -149,6 +215,14 @@ def throwaway_cluster() -> Iterator[PostgresCluster]:
         cluster.close()
 
 
+def throw_away(folder: Path) -> None:
+    """Remove what a server kept in a folder; one that an earlier run left running is stopped."""
+    kept = _reachable(folder)
+    if (kept / "data" / "PG_VERSION").exists():
+        PostgresCluster(folder)
+    shutil.rmtree(kept, ignore_errors=True)
+
+
 def postgres_programs() -> Path:
     """The folder of `initdb` and `pg_ctl`, the newest version of several; installs them where Debian lets us.
 
@@ -178,8 +252,22 @@ def _owner() -> dict[str, Any]:
     return {"user": "postgres", "group": "postgres", "extra_groups": ()} if os.geteuid() == 0 else {}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _reachable(folder: Path) -> Path:
+    """The folder itself, or one that stands for it where PostgreSQL's own user may not go (below /root, for one)."""
+    folder = folder.absolute()
+    if os.geteuid() != 0 or all(parent.stat().st_mode & stat.S_IXOTH for parent in folder.parents if parent.exists()):
+        return folder
+    return _REACHABLE / f"aftersales-postgres-{hashlib.sha256(bytes(folder)).hexdigest()[:12]}"
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that this one started itself."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process, and not only its exit status that nobody has asked for yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,191 @@
+"""`aftersales republish|resume|rebuild SERVICE`: moving checkpoints, while the service is at work.
+
+Each takes over what it moves: whoever works on it is refused from then on, and begins anew from where it was moved to.
+"""
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+import structlog
+import typer
+from aiokafka import TopicPartition
+from rich import box
+from rich.table import Table
+
+from services.catalogue import SERVICES, Assembly
+from services.cli.environment import policy_in_force, settings_in_force
+from services.cli.failure import Failure, told
+from services.cli.output import paper, show_json
+from services.cli.role import Json, Which, refused
+from services.cli.serving import named
+from services.kernel.clock import clock_of
+from services.kernel.event_store import Checkpoint, Commit, EventStore, Fence, Fenced, StoreRefused
+from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection
+from services.kernel.kafka.lag import look_at
+from services.kernel.kafka.relay import Relay
+from services.kernel.kafka.topics import group_of, topic_of
+from services.kernel.lag import checkpoints
+from services.kernel.logging import set_up
+from services.kernel.service import Service
+from services.kernel.settings import Settings
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing. 只看不改。")]
+By = Annotated[str, typer.Option(help="Who does it, for the log. 操作人。")]
+
+#: How often it is tried where the one who works on it takes it back in between.
+TRIES: Final = 10
+
+log = structlog.get_logger(__name__)
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A checkpoint that was moved, or would be: what stands behind `to` is read again."""
+
+    consumer: str
+    source: str
+    position: int
+    to: int
+
+
+Work = Callable[[Service[Any], Settings], Awaitable[list[Move]]]
+
+
+def republish(
+    service: Which,
+    from_position: Annotated[int, typer.Option(min=1, help="First position of the log. 从日志的哪个位置开始。")] = 1,
+    dry_run: DryRun = False,
+    by: By = "",
+    json: Json = False,
+) -> None:
+    """Publish a service's events once more; consumers skip what they had. 重新发布某服务的事件(已处理的会跳过)。"""
+
+    async def run(service: Service[Any], _: Settings) -> list[Move]:
+        before = from_position - 1
+        stands = await service.store.checkpoint(Relay.name, service.name)
+        if before > stands:
+            raise Failure(
+                "would_skip",
+                f"日志只发布到第 {stands} 条,从第 {from_position} 条开始会漏掉中间的事件。",
+                f"The log is published up to {stands}: from {from_position} on, events in between would be left out.",
+            )
+        if not dry_run:
+            await move_to(service.store, Relay.name, service.name, before)
+            log.warning("republishing", service=service.name, after=before, until=stands, by=_who(by))
+        return [Move(Relay.name, service.name, stands, before)]
+
+    _run(service, run, dry_run, json)
+
+
+def resume(service: Which, dry_run: DryRun = False, by: By = "", json: Json = False) -> None:
+    """Go on in partitions whose next event the broker does not hold any more, where it begins now. Nothing is skipped:
+    publish again what is missing (republish). Kafka 已删除未处理的事件时,从现存的最早处继续;缺少的须重新发布。
+    """
+
+    async def run(service: Service[Any], settings: Settings) -> list[Move]:
+        group = group_of(service.name, settings.kafka_prefix)
+        moves = await _out_of_range(service, settings, group)
+        for move in [] if dry_run else moves:
+            await move_to(service.store, group, move.source, move.to)
+            log.warning("resumed", consumer=group, source=move.source, at=move.position, to=move.to, by=_who(by))
+        return moves
+
+    _run(service, run, dry_run, json)
+
+
+def rebuild(service: Which, dry_run: DryRun = False, by: By = "", json: Json = False) -> None:
+    """Write a service's read tables anew from its log, while it is at work. 从日志重建某服务的查询表。"""
+
+    async def run(service: Service[Any], _: Settings) -> list[Move]:
+        views = service.projector
+        stands = await service.store.checkpoint(views.name, service.name)
+        if not dry_run:
+            await _owned(service.store, views.name, service.name, views.clear)
+            log.warning("rebuilding", service=service.name, until=stands, by=_who(by))
+        return [Move(views.name, service.name, stands, 0)]
+
+    _run(service, run, dry_run, json)
+
+
+async def move_to(store: EventStore, consumer: str, source: str, position: int) -> None:
+    """Have a consumer begin anew behind a position, whoever works on it now. Raises `StoreUnavailable`."""
+
+    async def move(fence: Fence) -> None:
+        commit = Commit(checkpoint=(Checkpoint(consumer, source, position),), fence=fence)
+        [outcome] = await store.commit([commit])
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    await _owned(store, consumer, source, move)
+
+
+async def _owned(store: EventStore, consumer: str, source: str, work: Callable[[Fence], Awaitable[None]]) -> None:
+    """Do something as the owner of a source; once more where the one who works on it took it back in between."""
+    for tries_left in reversed(range(TRIES)):
+        claim = await store.claim(consumer, source)
+        try:
+            await work(Fence(consumer, source, claim.epoch))
+            return
+        except Fenced:
+            if not tries_left:
+                raise
+
+
+async def _out_of_range(service: Service[Any], settings: Settings, group: str) -> list[Move]:
+    """Partitions whose next event is not there: deleted before it was handled, or the topic was made anew."""
+    topics = [topic_of(one, settings.kafka_prefix) for one in service.part.hears_from if one != service.name]
+    stands = {
+        TopicPartition(*one.partition): one.position
+        for one in await checkpoints(service.store)
+        if one.consumer == group and one.partition
+    }
+    looks = await look_at(Connection.of(settings), topics, stands)
+    return [
+        # 0: wherever the partition begins when its owner looks
+        Move(group, f"{place.topic}/{place.partition}", look.position, look.position + look.lost if look.lost else 0)
+        for place, look in looks.items()
+        if look.lost or look.position > look.end
+    ]
+
+
+def _run(service: str, work: Work, dry_run: bool, json: bool) -> None:
+    with told(json):
+        settings = settings_in_force()
+        set_up(settings.log_level, settings.log_format)
+        [name] = named([service])
+        assembly = SERVICES[name](settings, policy_in_force(settings), clock_of(settings))
+        moves = asyncio.run(_done(assembly, work, settings))
+        if json:
+            show_json({"service": name, "dry_run": dry_run, "moves": moves})
+        else:
+            _show(moves, dry_run)
+
+
+async def _done(assembly: Assembly, work: Work, settings: Settings) -> list[Move]:
+    try:
+        return await work(assembly.service, settings)
+    except (StoreRefused, BrokerRefused) as error:
+        raise refused(error) or error from None
+    except BrokerAway as away:
+        raise Failure("broker_away", f"连不上 Kafka:{away}", f"Kafka cannot be reached: {away}") from None
+    finally:
+        await assembly.service.close()
+        await assembly.closed()
+
+
+def _show(moves: Sequence[Move], dry_run: bool) -> None:
+    table = Table(
+        "消费者 consumer", "来源 source", "原位置 was at", "移到 moved to", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for move in moves:
+        table.add_row(move.consumer, move.source, str(move.position), str(move.to))
+    console = paper()
+    console.print(table if moves else "没有需要移动的 nothing to move")
+    if dry_run and moves:
+        console.print("未作改动 nothing was changed (--dry-run)")
+
+
+def _who(by: str) -> str:
+    return by or getpass.getuser()

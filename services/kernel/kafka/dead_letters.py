@@ -1,0 +1,164 @@
+"""What people do about messages that did not go on: look at them, have them tried again, or give them up by name.
+
+All of it is done in the service's own database; whoever owns the partition notices within a second.
+"""
+
+import time
+from typing import Any, Final
+
+import msgspec
+
+from services.kernel.event_store import (
+    Commit,
+    DeliveryGap,
+    DuplicateDelivery,
+    EventStore,
+    InboxMark,
+    Reads,
+    Statement,
+)
+from services.kernel.kafka import parking
+from services.kernel.kafka.message import Unreadable
+from services.kernel.kafka.parking import DEAD, DISCARDED, WAITING, ParkedMessage, Place
+from services.kernel.kafka.progress import Read
+
+#: Messages that are in memory at a time.
+PAGE_MESSAGES: Final = 100
+
+_GROUPS = f"""SELECT state, cause, count(*) AS messages, min(parked_at) AS oldest_at FROM parked_messages
+WHERE state IN ('{WAITING}', '{DEAD}') GROUP BY state, cause ORDER BY state, cause"""
+_REDRIVE = f"""UPDATE parked_messages SET state = '{WAITING}', tries = 0, due_at = ?, published_at = NULL,
+resolved_by = ?, note = ? WHERE consumer = ? AND topic = ? AND partition = ? AND position = ? AND state = '{DEAD}'"""
+_DISCARD = f"""UPDATE parked_messages SET state = '{DISCARDED}', due_at = ?, resolved_at = ?, resolved_by = ?, note = ?
+WHERE consumer = ? AND topic = ? AND partition = ? AND position = ? AND state IN ('{WAITING}', '{DEAD}')"""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Messages that were left behind for the same reason: how many, since when, and one of them."""
+
+    state: str
+    cause: str
+    messages: int
+    oldest_at: float
+    example: ParkedMessage
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages are meant: those that match everything that is given."""
+
+    place: Place | None = None
+    cause: str = ""
+    stream: str = ""
+    states: tuple[str, ...] = (DEAD,)
+
+
+class NotNext(Exception):
+    """The message cannot be given up yet: others of its stream before it were not handled either."""
+
+    def __init__(self, message: ParkedMessage, handled: int) -> None:
+        super().__init__(
+            f"{message.place} is #{message.sequence} of {message.stream}, but only #{handled} is handled:"
+            " first redrive or discard what stands before it"
+        )
+        self.message, self.handled = message, handled
+
+
+async def grouped(store: Reads) -> list[Group]:
+    """What waits and what is dead, by the reason; the example is the oldest."""
+    found = []
+    for row in await store.query(_GROUPS):
+        example = await selected(store, Selection(cause=row["cause"], states=(row["state"],)), limit=1)
+        if example:  # else it was handled in between
+            found.append(Group(**row, example=example[0]))
+    return found
+
+
+async def selected(
+    store: Reads, selection: Selection, after: ParkedMessage | None = None, limit: int = PAGE_MESSAGES
+) -> list[ParkedMessage]:
+    """Messages that match, by stream and number, behind another one."""
+    where = [f"state IN ({', '.join('?' * len(selection.states))})"]
+    params: list[Any] = [*selection.states]
+    if selection.place:
+        where.append("topic = ? AND partition = ? AND position = ?")
+        params += selection.place
+    for column, value in (("cause", selection.cause), ("stream", selection.stream)):
+        if value:
+            where.append(f"{column} = ?")
+            params.append(value)
+    if after:
+        where.append("(stream, sequence, topic, partition, position) > (?, ?, ?, ?, ?)")
+        params += [after.stream, after.sequence, *after.place]
+    sql = f"{parking.SELECT} WHERE {' AND '.join(where)} ORDER BY stream, sequence, topic, partition, position LIMIT ?"
+    return [parking.parked_message(row) for row in await store.query(sql, [*params, limit])]
+
+
+async def all_selected(store: Reads, selection: Selection) -> list[Place]:
+    """The places of all messages that match, in the order of `selected`."""
+    places: list[Place] = []
+    last: ParkedMessage | None = None
+    while page := await selected(store, selection, last):
+        places += [one.place for one in page]
+        last = page[-1]
+    return places
+
+
+async def found(store: Reads, place: Place) -> ParkedMessage | None:
+    """The message that was left behind at a place, whatever became of it."""
+    states = (WAITING, DEAD, DISCARDED, parking.REDRIVEN)
+    rows = await selected(store, Selection(place=place, states=states), limit=1)
+    return rows[0] if rows else None
+
+
+def unreadable(message: ParkedMessage, read: Read) -> Unreadable | None:
+    """Why a message could not be read by this program; None where it can."""
+    try:
+        read(message.message)
+    except Unreadable as error:
+        return error
+    return None
+
+
+async def redrive(store: EventStore, message: ParkedMessage, by: str) -> bool:
+    """Have a dead message tried again, first of its stream; what `by` asked for is kept. False where it is not dead
+    any more. Raises StoreError."""
+    row = (parking.AT_ONCE, by, "", message.consumer, *message.place)
+    await _written(store, Commit(statements=(Statement(_REDRIVE, [row]),)))
+    now = await found(store, message.place)
+    return now is None or now.state != DEAD
+
+
+async def discard(store: EventStore, message: ParkedMessage, by: str, reason: str) -> None:
+    """Give a message up: its stream goes on as if it had been handled, and it is kept with who said so and why.
+
+    Raises NotNext, StoreError.
+    """
+    row = (
+        *(parking.AT_ONCE if message.stream else parking.NEVER, time.time(), by, reason),
+        *(message.consumer, *message.place),
+    )
+    statements = (Statement(_DISCARD, [row]),)
+    mark = InboxMark(message.source, message.stream, message.sequence)
+    try:
+        await _written(store, Commit(statements=statements, inbox=(mark,) if message.stream else ()))
+    except DuplicateDelivery:  # it was handled by another copy
+        await _written(store, Commit(statements=statements))
+    except DeliveryGap as gap:
+        raise NotNext(message, gap.last) from None
+
+
+async def _written(store: EventStore, commit: Commit) -> None:
+    [outcome] = await store.commit([commit])
+    if isinstance(outcome, Exception):
+        raise outcome
+
+
+def outcome(message: ParkedMessage | None) -> str:
+    """What became of a message that was to be tried again: `handled`, `dead` once more, `waits` for one before it that
+    does not go on, or nothing yet: `trying`."""
+    if message is None or message.state in (parking.REDRIVEN, DISCARDED):
+        return "handled"
+    if message.state == DEAD:
+        return "dead"
+    tried = message.due_at != parking.AT_ONCE and message.cause in (parking.GAP, parking.BEHIND)
+    return "waits" if tried else "trying"

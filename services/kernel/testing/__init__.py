@@ -1,1 +1,0 @@
-"""Real servers, started for a test or a measurement and thrown away afterwards."""

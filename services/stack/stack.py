@@ -1,0 +1,264 @@
+"""The production shape on one machine: PostgreSQL, Kafka, and every service as processes of its own, by role."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from services.catalogue import SERVICES
+from services.kernel.actor import Actor
+from services.kernel.clock import SystemClock
+from services.kernel.http.identity import Tokens
+from services.kernel.kafka.connection import Connection, stop
+from services.kernel.kafka.topics import ensure, topics
+from services.kernel.settings import PREFIX, load_settings
+from services.stack.databases import Databases
+from services.stack.fleet import TOGETHER, Fleet, Roles
+from services.stack.kafka import KafkaCluster
+from services.stack.ports import free_port
+from services.stack.postgres import PostgresCluster
+from services.stack.processes import Launcher
+
+#: Who the token is for that a stack tells of.
+OPERATOR: Final = Actor("store_manager", "stack")
+TOKEN_DAYS: Final = 7
+#: Hears what happens, zh and en.
+Tell = Callable[[str, str], None]
+
+
+class Process(msgspec.Struct, frozen=True):
+    """Where a process of the stack is, and what it writes."""
+
+    url: str
+    pid: int
+    log: str
+
+
+class StackFile(msgspec.Struct, frozen=True):
+    """What a running stack says of itself in its `stack.json`. It holds secrets: only its owner may read it."""
+
+    services: dict[str, str]
+    """Where each service takes requests; empty while it is being started again."""
+    kafka_servers: str
+    brokers: int
+    database_url: str
+    """The databases, with `{service}` for the name of the service."""
+    token: str
+    """A store manager's."""
+    token_secret: str
+    processes: dict[str, Process]
+    pid: int
+
+    @classmethod
+    def read(cls, file: Path) -> "StackFile":
+        """Raises OSError, and msgspec.DecodeError where it is none."""
+        return msgspec.json.decode(file.read_bytes(), type=cls)
+
+
+class Kept(msgspec.Struct):
+    """What stays over a restart, so that addresses and tokens remain good: `kept.json`."""
+
+    token_secret: str = msgspec.field(default_factory=lambda: secrets.token_urlsafe(48))
+    ports: dict[str, int] = {}
+
+    @classmethod
+    def read(cls, file: Path) -> "Kept":
+        """As it was kept; new where there is none."""
+        return msgspec.json.decode(file.read_bytes(), type=cls) if file.exists() else cls()
+
+
+class Stack:
+    """All that runs. `start` and `stop` may be called again and again; what is stored stays in the folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        brokers: int = 1,
+        roles: Roles = TOGETHER,
+        settings: Mapping[str, str] | None = None,
+        launcher: Launcher | None = None,
+        postgres: PostgresCluster | None = None,
+        kafka: KafkaCluster | None = None,
+        tell: Tell = lambda zh, en: None,
+    ) -> None:
+        """`settings`: variables of every process, before those that the stack gives them; `postgres`, `kafka`: servers
+        to use instead of ones in the folder."""
+        self.folder = folder.absolute()
+        self.brokers = len(kafka) if kafka else brokers
+        self._roles = dict(roles)
+        self._settings = dict(settings or {})
+        self._launcher = launcher
+        self._postgres = postgres
+        self._kafka = kafka
+        self._fleet: Fleet | None = None
+        self._tell = tell
+        self._kept = Kept()
+
+    # -- what there is
+
+    @property
+    def postgres(self) -> PostgresCluster:
+        """The database server, once it was started."""
+        assert self._postgres is not None
+        return self._postgres
+
+    @property
+    def kafka(self) -> KafkaCluster:
+        """The brokers, once they were started."""
+        assert self._kafka is not None
+        return self._kafka
+
+    @property
+    def fleet(self) -> Fleet:
+        """The service processes, once they were started."""
+        assert self._fleet is not None
+        return self._fleet
+
+    @property
+    def databases(self) -> Databases:
+        """The database of each service."""
+        return Databases(self.postgres.url())
+
+    @property
+    def file(self) -> Path:
+        """Where a running stack says what runs where, to other programs."""
+        return self.folder / "stack.json"
+
+    def token(self, actor: Actor) -> str:
+        """A token that every service takes."""
+        return Tokens(self._kept.token_secret).make(actor, SystemClock().now(), timedelta(days=TOKEN_DAYS))
+
+    # -- life
+
+    async def start(self) -> None:
+        """Start everything and wait until it is ready. Where that fails, all is stopped again."""
+        try:
+            await self._start_servers()
+            await self._prepare()
+            await self._start_processes()
+        except BaseException:
+            await self.stop()
+            raise
+        self.write_file()
+
+    async def stop(self) -> None:
+        """Stop everything in order: requests, consumers and relays, then what they work on."""
+        self.file.unlink(missing_ok=True)
+        if self._fleet is not None:
+            self._tell("停止各服务进程", "stopping the services")
+            await self._fleet.stop()
+        if self._kafka is not None:
+            self._tell("停止 Kafka", "stopping Kafka")
+            await asyncio.to_thread(self._kafka.stop)
+        if self._postgres is not None and self._postgres.pid:
+            self._tell("停止 PostgreSQL", "stopping PostgreSQL")
+            await asyncio.to_thread(self._postgres.stop)
+
+    async def _start_servers(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._kept = Kept.read(self._kept_file)
+        self._tell("启动 PostgreSQL 和 Kafka…", "starting PostgreSQL and Kafka …")
+        starts = asyncio.gather(
+            asyncio.to_thread(self._start_postgres), asyncio.to_thread(self._start_kafka), return_exceptions=True
+        )
+        try:
+            begun = await asyncio.shield(starts)
+        except asyncio.CancelledError:
+            await starts  # what starts in a thread cannot be called off, only be stopped afterwards
+            raise
+        for error in begun:
+            if isinstance(error, BaseException):
+                raise error
+        self._kept.ports["postgres"] = self.postgres.port
+        self._tell(
+            f"PostgreSQL 在 127.0.0.1:{self.postgres.port},Kafka 在 {self.kafka.servers}",
+            f"PostgreSQL on 127.0.0.1:{self.postgres.port}, Kafka on {self.kafka.servers}",
+        )
+
+    def _start_postgres(self) -> None:
+        if self._postgres is None:
+            self._postgres = PostgresCluster(self.folder / "postgres", self._kept.ports.get("postgres", 0))
+        if not self._postgres.pid:
+            self._postgres.start()
+
+    def _start_kafka(self) -> None:
+        if self._kafka is None:
+            self._kafka = KafkaCluster(self.brokers, self.folder / "kafka")
+        self._kafka.start()
+
+    async def _prepare(self) -> None:
+        self._tell("建库、迁移、建主题…", "making databases and topics …")
+        await self.databases.make()
+        await self.databases.migrate(self.folder / "data")
+        settings = load_settings(self._environment())
+        admin = await Connection.of(settings).admin()
+        try:
+            await ensure(admin, topics(settings))
+        finally:
+            await stop(admin)
+
+    async def _start_processes(self) -> None:
+        if self._fleet is None:
+            logs = self.folder / "logs"
+            self._fleet = Fleet(self._roles, self._environment(), logs, self._launcher, self._port_of)
+            self._kept_file.touch(mode=0o600)
+            self._kept_file.write_bytes(msgspec.json.encode(self._kept))
+        names = ", ".join(self._fleet.processes)
+        self._tell(f"启动服务进程 {names}…", f"starting {names} …")
+        await self._fleet.start()
+
+    def _port_of(self, name: str) -> int:
+        """The port that the process had the last time, if it is free."""
+        taken = {port for kept, port in self._kept.ports.items() if kept != name}
+        preferred = [self._kept.ports[name]] if name in self._kept.ports else []
+        port = self._kept.ports[name] = free_port(preferred, taken)
+        return port
+
+    def _environment(self) -> dict[str, str]:
+        """What every process is told; what was given to the stack comes first."""
+        own = {
+            "DATABASE_URL": self.databases.url,
+            "DATA_DIR": str(self.folder / "data"),
+            "KAFKA_REPLICATION": str(min(3, self.brokers)),
+            "KAFKA_SERVERS": self.kafka.servers,
+            "LOG_FORMAT": "json",
+            "MEDIA_URL": str(self.folder / "media"),
+            "TOKEN_SECRET": self._kept.token_secret,
+        }
+        return {PREFIX + name: value for name, value in own.items()} | self._settings
+
+    # -- what it says of itself
+
+    def described(self) -> StackFile:
+        """What runs where."""
+        return StackFile(
+            services={service: next(iter(self.fleet.urls(service)), "") for service in SERVICES},
+            kafka_servers=self.kafka.servers,
+            brokers=self.brokers,
+            database_url=self.databases.url,
+            token=self.token(OPERATOR),
+            token_secret=self._kept.token_secret,
+            processes={
+                name: Process(one.url, one.pid, str(one.log_file))
+                for name, one in self.fleet.processes.items()
+                if one.said
+            },
+            pid=os.getpid(),
+        )
+
+    def write_file(self) -> None:
+        """Say it to other programs."""
+        draft = self.file.with_suffix(".draft")
+        draft.touch(mode=0o600)
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(self.described())) + b"\n")
+        draft.replace(self.file)
+
+    @property
+    def _kept_file(self) -> Path:
+        return self.folder / "kept.json"

@@ -1,0 +1,95 @@
+"""Starts again whatever of a stack ends by itself, as a supervisor of a real installation does."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+from services.stack.kafka import BrokerFailed
+from services.stack.postgres import ServerFailed
+from services.stack.processes import ProcessFailed, ServiceProcess
+from services.stack.stack import Stack, Tell
+
+#: Pauses before something is started again, in seconds; the last one is repeated.
+PAUSES_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 15.0)
+#: What has run for so long gets the first pause again, in seconds.
+STEADY_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.2
+
+
+class _Watched(NamedTuple):
+    """Something that runs: its name, whether it still does, how it ended, and how it is started again."""
+
+    name: str
+    alive: Callable[[], bool]
+    ended: Callable[[], str]
+    start: Callable[[], Awaitable[None]]
+
+
+class Supervisor:
+    """Watches every process of a stack that has started."""
+
+    def __init__(self, stack: Stack, tell: Tell) -> None:
+        self._stack = stack
+        self._tell = tell
+
+    async def run(self) -> None:
+        """Watch, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for one in self._watched():
+                tasks.create_task(self._watch(one))
+
+    def _watched(self) -> list[_Watched]:
+        stack, postgres, kafka = self._stack, self._stack.postgres, self._stack.kafka
+        return [
+            _Watched(
+                "PostgreSQL", lambda: postgres.pid is not None, lambda: "", partial(asyncio.to_thread, postgres.start)
+            ),
+            *(
+                _Watched(
+                    f"Kafka {broker}",
+                    partial(lambda broker: kafka.pid(broker) is not None, broker),
+                    lambda: "",
+                    partial(asyncio.to_thread, kafka.restart, broker),
+                )
+                for broker in range(len(kafka))
+            ),
+            *(
+                _Watched(name, partial(_lives, one), partial(_ended, one), partial(self._started, one))
+                for name, one in stack.fleet.processes.items()
+            ),
+        ]
+
+    async def _started(self, process: ServiceProcess) -> None:
+        await process.start()
+        self._stack.write_file()
+
+    async def _watch(self, one: _Watched) -> None:
+        failures, since = 0, time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if one.alive():
+                continue
+            failures = 1 if time.monotonic() - since > STEADY_SECONDS else failures + 1
+            pause = PAUSES_SECONDS[min(failures, len(PAUSES_SECONDS)) - 1]
+            self._tell(
+                f"{one.name} 已退出{one.ended()},{pause:g} 秒后重新启动",
+                f"{one.name} has ended{one.ended()}; starting it again in {pause:g} s",
+            )
+            await asyncio.sleep(pause)
+            since = time.monotonic()
+            try:
+                await one.start()
+            except (ProcessFailed, ServerFailed, BrokerFailed) as error:
+                self._tell(f"{one.name} 启动失败:{error}", f"{one.name} did not start: {error}")
+            else:
+                self._tell(f"{one.name} 又在运行", f"{one.name} runs again")
+
+
+def _lives(process: ServiceProcess) -> bool:
+    return process.alive
+
+
+def _ended(process: ServiceProcess) -> str:
+    return f" ({process.exit_status}, {process.log_file})"

@@ -1,0 +1,32 @@
+"""Row 25 of `faults.md`: a payment provider that falls silent, pays late, says everything twice, and lies."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from tests.faults import fold
+from tests.faults.clock import set_clock
+from tests.faults.plots import lost, no_installer, sent_back, sold
+from tests.faults.stage import Stage
+
+MOVES = ("timeout_paid", "late", "duplicate_callback", "lie", "timeout_unpaid", "error", "fail")
+
+
+async def test_provider_pays_each_payout_once_whatever_it_says(stage: Stage, tmp_path: Path) -> None:
+    """However the provider answers, calls back or falls silent, every payout is paid at most once, and in the end the
+    log and its books agree."""
+    clock = tmp_path / "clock"
+    set_clock(clock, timedelta())
+    await stage.process("refunds-consume").stop()
+    await stage.begin("refunds-consume", CLOCK="manual", CLOCK_FILE=str(clock))
+    await stage.provider.behaves(*MOVES * 5)
+    try:
+        async with stage.load(plots=(lost, sent_back, no_installer, sold)) as load:
+            await load.acknowledged(200)
+        await stage.provider.behaves()
+        set_clock(clock, timedelta(minutes=1))  # now it is asked about what it never answered
+        history = await stage.must_be_sound()
+    finally:
+        await stage.end("refunds-consume")
+    types = {event.type for event in history.logs["refunds"].own()}
+    assert {"payout.unknown", "payout.failed", "payout.succeeded"} <= types
+    assert any(len(payout.attempts) > 1 for payout in fold.payouts(history.logs["refunds"]).values())

@@ -1,0 +1,184 @@
+"""`aftersales stack`: everything runs as told, comes back when it dies, keeps its data, and leaves nothing behind."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import pytest
+
+from services.stack.postgres import throw_away
+from services.stack.stack import StackFile
+
+COMMAND = (sys.executable, "-m", "services.cli")
+PATIENCE_SECONDS = 120.0
+AN_ORDER = {
+    "channel": "taobao",
+    "buyer_id": "b1",
+    "ordered_at": "2026-10-02T09:00:00+08:00",
+    "lines": [
+        {"line_id": "L1", "sku": "LOCK", "kind": "product", "quantity": 1, "paid_fen": 129_900, "unit_cost_fen": 60_000}
+    ],
+}
+A_SCENARIO = Path(__file__).parents[2] / "services/scenarios/library/01-installation-help.yaml"
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """Where the stack keeps its data over its runs."""
+    place = Path(tempfile.mkdtemp(prefix="aftersales-test-stack-"))
+    yield place
+    throw_away(place / "postgres")
+    shutil.rmtree(place)
+
+
+class Running:
+    """A stack that runs: what it said of itself, and what it told since."""
+
+    def __init__(self, process: "subprocess.Popen[str]", said: dict[str, Any], told: Path) -> None:
+        self.process = process
+        self.said = said
+        self._told = told
+
+    @property
+    def told(self) -> str:
+        return self._told.read_text()
+
+    def ask(self, method: str, service: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """A request as anybody makes it."""
+        headers = {"Authorization": f"Bearer {self.said['token']}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(
+            self.said["services"][service] + path,
+            data,
+            {**headers, "Idempotency-Key": uuid4().hex},
+            method=method,
+        )
+        try:
+            with urlopen(request, timeout=20) as answer:
+                return answer.status, json.load(answer)
+        except HTTPError as refusal:
+            with refusal:
+                return refusal.code, json.load(refusal)
+
+
+@contextmanager
+def stack(folder: Path, *options: str) -> Iterator[Running]:
+    """A stack from the command line, asked to stop at the end."""
+    told = folder / "told"
+    with (
+        told.open("w") as errors,
+        subprocess.Popen(
+            [*COMMAND, "stack", "--folder", str(folder), "--json", *options],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert line, told.read_text()
+            yield Running(process, json.loads(line), told)
+        finally:
+            process.terminate()
+            assert process.wait(PATIENCE_SECONDS) == 0, told.read_text()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with suppress(URLError, ConnectionError):
+            if holds():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def commands() -> Iterator[str]:
+    """What runs on this machine."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            yield file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_stack_runs_recovers_keeps_and_ends(folder: Path) -> None:
+    """An order recorded before a crash and a restart is there afterwards, and the token is still good."""
+    with stack(folder) as first:
+        assert first.said == json.loads((folder / "stack.json").read_bytes())
+        assert StackFile.read(folder / "stack.json").services == first.said["services"]
+        assert (folder / "stack.json").stat().st_mode & 0o077 == 0
+        assert set(first.said["processes"]) == {"cases-all", "refunds-all", "liability-all"}
+        assert first.ask("PUT", "cases", "/v1/orders/T1", AN_ORDER)[0] == 201
+        assert first.ask("GET", "liability", "/v1/charges")[0] == 200
+
+        pid = first.said["processes"]["cases-all"]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: "cases-all runs again" in first.told)
+        assert "cases-all has ended (-9" in first.told
+        until(lambda: first.ask("GET", "cases", "/v1/orders/T1")[0] == 200)
+        pids = [one.pid for one in StackFile.read(folder / "stack.json").processes.values()]
+        assert pid not in pids
+    assert not any(map(lives, pids))
+    assert not (folder / "stack.json").exists()
+
+    with stack(folder, "--apart") as second:
+        assert len(second.said["processes"]) == 9
+        assert second.said["token_secret"] == first.said["token_secret"]
+        assert second.ask("GET", "cases", "/v1/orders/T1")[0] == 200
+        refused = subprocess.run([*COMMAND, "stack", "--folder", str(folder), "--json"], capture_output=True, text=True)
+        assert refused.returncode == 2
+        assert json.loads(refused.stdout)["error"]["code"] == "already_served"
+
+        played = subprocess.run(
+            [*COMMAND, "scenario", "run", "--stack", str(folder / "stack.json"), "--json", str(A_SCENARIO)],
+            capture_output=True,
+            text=True,
+        )
+        assert json.loads(played.stdout)["ok"], played.stdout + played.stderr
+        assert second.ask("GET", "cases", "/v1/cases")[1]["items"] == []  # it was played beside the shop, not in it
+
+
+def test_stack_is_called_off_while_it_starts(folder: Path) -> None:
+    """Ctrl-C is taken at any time, and what had begun by then is ended; `--fresh` throws away what was kept."""
+    (kept := folder / "media" / "kept").parent.mkdir(exist_ok=True)
+    kept.touch()
+    with subprocess.Popen(
+        [*COMMAND, "stack", "--folder", str(folder), "--fresh"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert "PostgreSQL" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        said = process.stdout.read()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert "stopping PostgreSQL" in said
+    assert not kept.exists()
+    assert not any(str(folder) in command for command in commands())
+
+
+def test_scenarios_need_a_running_stack(tmp_path: Path) -> None:
+    """A file that is none, or of a stack that has stopped, is told and nothing is played."""
+    command = [*COMMAND, "scenario", "run", "--stack", str(tmp_path / "stack.json"), str(A_SCENARIO)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "stack.json" in done.stderr
