@@ -1,7 +1,7 @@
 # Everything that is done to this repository. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stack test check format demo bench readme lock clean
+.PHONY: help run stack test check format demo bench bench-stack soak readme lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -26,7 +26,7 @@ check: $(READY) ## format, lint, strict types, import rules, contract, then all 
 	$(BIN)/mypy -p contracts -p services -p tests -p benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.publish --check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup
 
 format: $(READY) ## format the code and mend what can be mended
 	$(BIN)/ruff format .
@@ -37,6 +37,12 @@ demo: $(READY) ## play a few cases and show what happened and who bore what
 
 bench: $(READY) ## measure commands, appends and folds against plain ways to do the same
 	$(BIN)/python -m benchmarks
+
+bench-stack: $(READY) ## the same on PostgreSQL and Kafka, with the services as processes
+	$(BIN)/python -m benchmarks.stack
+
+soak: $(READY) ## faults at random under load, judged round by round (ARGS="--seed 7 --minutes 60")
+	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 readme: $(READY) ## run the tours of both READMEs and write what they show
 	$(BIN)/python -m tests.readme

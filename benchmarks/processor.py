@@ -62,13 +62,15 @@ def thread_seconds(pid: int = 0) -> tuple[float, float]:
 def family_seconds(pid: int) -> float:
     """Processor seconds of a process and of those that it started itself, also those that have ended."""
     tick = os.sysconf("SC_CLK_TCK")
-    seconds = 0.0
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for one in (str(pid), *children):
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    while True:
+        there, seconds = children.read_text(), 0.0
         with suppress(OSError):
-            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-            seconds += sum(int(field) for field in fields[11:15]) / tick
-    return seconds
+            for one in (pid, *there.split()):
+                fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+                seconds += sum(int(field) for field in fields[11:15]) / tick
+            if children.read_text() == there:  # else one that ended meanwhile would count twice, or not at all
+                return seconds
 
 
 def _part(file: str, name: str) -> str:

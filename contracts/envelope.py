@@ -140,6 +140,7 @@ ATTRIBUTES = (
         "W3C trace context.",
     ),
 )
+_HEADERS = [(attribute.name, attribute.header) for attribute in ATTRIBUTES]
 _BY_HEADER = {attribute.header: attribute for attribute in ATTRIBUTES}
 _PATTERNS = {attribute.name: re.compile(attribute.pattern, re.DOTALL) for attribute in ATTRIBUTES}
 
@@ -157,7 +158,7 @@ def key(record: Published) -> bytes:
 def headers(record: Published) -> list[tuple[str, bytes]]:
     """The Kafka headers of a record, in a fixed order; what is empty is left out, as CloudEvents asks."""
     given = _attributes(record)
-    return [(attribute.header, given[attribute.name].encode()) for attribute in ATTRIBUTES if attribute.name in given]
+    return [(header, given[name].encode()) for name, header in _HEADERS if name in given]
 
 
 def to_json(record: Published) -> dict[str, Any]:

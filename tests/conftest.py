@@ -10,6 +10,15 @@ from services.stack.kafka import KafkaCluster, throwaway_brokers
 from services.stack.postgres import PostgresCluster, throwaway_cluster
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two workers, one takes a whole module. The fault tests share a stage, so one takes all of them, and first,
+    because they take the longest."""
+    for item in items:
+        faults = item.path.parent.name == "faults"
+        item.add_marker(pytest.mark.xdist_group("faults" if faults else str(item.path)))
+    items.sort(key=lambda item: item.path.parent.name != "faults")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresCluster]:
     """A running PostgreSQL server; tests make their own databases in it and leave it running."""

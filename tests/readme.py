@@ -20,13 +20,17 @@ from services.cli.environment import tokens_of
 from services.kernel.actor import Actor
 from services.kernel.clock import SystemClock
 from services.kernel.settings import load_settings
+from services.stack.stack import throw_away
 
 ROOT: Final = Path(__file__).parent.parent
 #: README and the locale that its reader has.
 LANGUAGES: Final = {"README.md": "en_US.UTF-8", "README.zh.md": "zh_CN.UTF-8"}
 #: Commands that a test cannot run inside itself, that take long or that change the working tree.
-STATIC: Final = frozenset({"make test", "make check", "make format", "make bench", "make lock", "make readme"})
-SERVER: Final = "make run"
+TARGETS: Final = ("test", "check", "format", "bench", "bench-stack", "soak", "lock", "readme")
+STATIC: Final = frozenset(f"make {target}" for target in TARGETS)
+#: What goes on until it is stopped. The last line of what it says names this path.
+SERVERS: Final = frozenset({"make run", "make stack"})
+LAST_LINE: Final = "/v1/cases"
 #: Stands for the lines before those that are shown.
 ABOVE: Final = "…"
 #: Columns of a terminal that a README has room for.
@@ -52,6 +56,8 @@ _VARYING: Final = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?"), "<time>"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b( +\d+ (s|秒|min|分)){0,2}"), "<time>"),
     (re.compile(r"(?<=\d\+)[0-9a-f]{8}\b"), "<hash>"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
+    (re.compile(r"\bpid \d+"), "pid <number>"),
     (re.compile(r"\b\d+\.\d\d(?=\s*│)"), "<seconds>"),
     (re.compile(r"─+|━+"), "─"),
     (re.compile(r"\s+"), " "),
@@ -73,7 +79,7 @@ class Block:
 
     @property
     def is_server(self) -> bool:
-        return self.commands.strip() == SERVER
+        return self.commands.strip() in SERVERS
 
 
 def blocks(text: str) -> list[Block]:
@@ -117,7 +123,7 @@ class Tour:
             "AFTERSALES_PORT": str(self._port),
         }
         self._shell = self._process(["bash", "--noprofile", "--norc"], subprocess.PIPE, subprocess.STDOUT)
-        self._server: subprocess.Popen[str] | None = None
+        self._servers: list[subprocess.Popen[str]] = []
 
     def _process(self, command: list[str], stdin: int, stderr: int | IO[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -134,7 +140,7 @@ class Tour:
     def play(self, block: Block) -> str:
         """Run a block; returns what it printed. Raises `AssertionError` where a command fails."""
         if block.is_server:
-            return self._start_server()
+            return self._start_server(block.commands.split())
         return self._there(self._run(self._here(block.commands)))
 
     def _run(self, commands: str) -> str:
@@ -148,20 +154,22 @@ class Tour:
 
     def _here(self, commands: str) -> str:
         commands = commands.replace(". .venv/bin/activate", ":").replace("/tmp/", f"{self._folder}/")
+        commands = commands.replace("var/stack", f"{self._folder}/var/stack")
         return commands.replace("127.0.0.1:8080", f"127.0.0.1:{self._port}")
 
     def _there(self, printed: str) -> str:
         printed = printed.replace(f"127.0.0.1:{self._port}", "127.0.0.1:8080").replace(f"{self._folder}/var", "var")
         return _TOKEN.sub(r"\1…", printed.replace(f"{self._folder}/", "/tmp/"))
 
-    def _start_server(self) -> str:
+    def _start_server(self, command: list[str]) -> str:
         with self._log.open("w") as log:
-            self._server = self._process(["make", "run"], subprocess.DEVNULL, log)
-        assert self._server.stdout is not None
+            server = self._process(command, subprocess.DEVNULL, log)
+        self._servers.append(server)
+        assert server.stdout is not None
         printed = ""
-        for line in self._server.stdout:
+        for line in server.stdout:
             printed += line
-            if "/v1/cases" in line:  # the last line of a first start
+            if LAST_LINE in line:
                 self._wait_between_commands()
                 return self._there(printed)
         raise AssertionError(printed + self._log.read_text())
@@ -174,10 +182,11 @@ class Tour:
 
     def close(self) -> None:
         """End the shell and the server."""
-        for process in (self._shell, self._server):
-            if process is not None:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.communicate(timeout=PATIENCE_SECONDS)
+        for process in (self._shell, *self._servers):
+            os.killpg(process.pid, signal.SIGTERM)
+        for process in (self._shell, *self._servers):
+            process.communicate(timeout=PATIENCE_SECONDS)
+        throw_away(self._folder / "var" / "stack")
 
 
 def play_all(readme: str) -> dict[Block, str]:

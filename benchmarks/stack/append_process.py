@@ -1,6 +1,7 @@
 """A process that appends: through the appender, or one row and one commit at a time as plain asyncpg does.
 
-It says when it is ready, begins when a line comes on standard input, and says what it `Played`.
+Each `Job` comes as a line on standard input. It says when it is ready, begins when another line comes, and says what it
+`Played`.
 """
 
 import asyncio
@@ -112,5 +113,11 @@ def _tell(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
+def main() -> None:
+    """Do what is asked, until nobody asks any more."""
+    while line := sys.stdin.readline():
+        asyncio.run(run(msgspec.json.decode(line, type=Job)))
+
+
 if __name__ == "__main__":
-    asyncio.run(run(msgspec.json.decode(sys.argv[1], type=Job)))
+    main()

@@ -4,10 +4,10 @@ import asyncio
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
@@ -19,6 +19,7 @@ from benchmarks.stack.append_process import Job, Kind, Played
 from benchmarks.stack.servers import Servers, Shop
 
 SECTION = "appends"
+Process: TypeAlias = "subprocess.Popen[bytes]"
 PROCESSES = 2
 #: Appends under way in each process; connections of the peer.
 EACH = 32
@@ -51,7 +52,8 @@ class Log(msgspec.Struct, frozen=True):
 class Appending:
     """Processes that append to one database, all at once."""
 
-    def __init__(self, shop: Shop, kind: Kind, count: int) -> None:
+    def __init__(self, shop: Shop, processes: Sequence[Process], kind: Kind, count: int) -> None:
+        self._processes = processes
         self._url = shop.databases.url_of("cases")
         self._kind = kind
         self._count = count
@@ -62,18 +64,13 @@ class Appending:
         """Append `count` events or rows."""
         run = secrets.token_hex(4)
         each = self._count // PROCESSES // EACH
-        with ExitStack() as stack:
-            processes = [
-                stack.enter_context(_process(Job(self._kind, self._url, f"{run}p{n}-", EACH, each)))
-                for n in range(PROCESSES)
-            ]
-            for one in processes:
-                _read(one, str)
-            for one in processes:
-                assert one.stdin is not None
-                one.stdin.write(b"go\n")
-                one.stdin.flush()
-            self.played = [_read(one, Played) for one in processes]
+        for number, one in enumerate(self._processes):
+            _write(one, Job(self._kind, self._url, f"{run}p{number}-", EACH, each))
+        for one in self._processes:
+            _read(one, str)
+        for one in self._processes:
+            _write(one, "go")
+        self.played = [_read(one, Played) for one in self._processes]
         self.appended += PROCESSES * EACH * each
         began, ended = min(one.began for one in self.played), max(one.ended for one in self.played)
         return PROCESSES * EACH * each / (ended - began)
@@ -82,10 +79,10 @@ class Appending:
 def run(servers: Servers, report: Report, folder: Path, sizes: Sizes) -> None:
     """Measure beside one-row commits of the same bytes, and look at the log afterwards."""
     report.section(f"Append path alone ({PROCESSES} processes, {EACH} concurrent appends each, one event each)")
-    with servers.shop(broker=False) as shop:
+    with servers.shop(broker=False) as shop, appending() as processes:
         asyncio.run(_execute(shop, _PEER_TABLES))
-        ours = Appending(shop, "events", sizes.appends)
-        blobs, rows = Appending(shop, "blobs", sizes.appends), Appending(shop, "rows", sizes.appends)
+        kinds: tuple[Kind, ...] = ("events", "blobs", "rows")
+        ours, blobs, rows = (Appending(shop, processes, kind, sizes.appends) for kind in kinds)
         appends, in_blobs, in_rows = interleaved(sizes.rounds, ours.per_second, blobs.per_second, rows.per_second)
         peer = f"one-row commits, {PROCESSES * EACH} connections"
         report.add(Figure(SECTION, "appends", "commits/s", appends, peer, in_blobs, 1.5))
@@ -94,18 +91,17 @@ def run(servers: Servers, report: Report, folder: Path, sizes: Sizes) -> None:
         if not log.sound or log.events != ours.appended:
             raise RuntimeError(f"{ours.appended} events were appended, the log is not sound: {log}")
         report.note(SECTION, f"{log.events:,} events in {log.streams:,} streams: positions dense, order kept")
-        _explain(report, shop, sizes)
+        _explain(report, shop, ours, blobs)
 
 
-def _explain(report: Report, shop: Shop, sizes: Sizes) -> None:
-    kinds: tuple[Kind, ...] = ("events", "blobs")
-    for kind in kinds:
-        one = Appending(shop, kind, sizes.appends)
+def _explain(report: Report, shop: Shop, ours: Appending, blobs: Appending) -> None:
+    for kind, one in (("events", ours), ("one-row commits", blobs)):
+        before = one.appended
         with shop.spending([]) as spending:
             one.per_second()
         seconds = max(played.ended for played in one.played) - min(played.began for played in one.played)
         loops = " and ".join(f"{played.cpu_seconds / seconds:.0%}" for played in one.played)
-        server = 1e6 * spending.seconds["PostgreSQL"] / one.appended
+        server = 1e6 * spending.seconds["PostgreSQL"] / (one.appended - before)
         report.note(SECTION, f"{kind}: event loops busy {loops}, PostgreSQL {server:.0f} µs of processor time for each")
 
 
@@ -126,20 +122,26 @@ async def _log(shop: Shop) -> Log:
 
 
 @contextmanager
-def _process(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.stack.append_process", msgspec.json.encode(job).decode()],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment(),
-    )
-    try:
-        yield process
-    finally:
-        process.communicate(timeout=60)
+def appending() -> Iterator[Sequence[Process]]:
+    """Processes that append what they are told to."""
+    command = [sys.executable, "-m", "benchmarks.stack.append_process"]
+    with ExitStack() as stack:
+        processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
+            for _ in range(PROCESSES)
+        ]
+        for one in processes:
+            stack.callback(one.communicate, timeout=60)  # ends its standard input, and so the process
+        yield processes
 
 
-def _read(process: "subprocess.Popen[bytes]", what: Any) -> Any:
+def _write(process: Process, what: Any) -> None:
+    assert process.stdin is not None
+    process.stdin.write(msgspec.json.encode(what) + b"\n")
+    process.stdin.flush()
+
+
+def _read(process: Process, what: Any) -> Any:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:

@@ -97,7 +97,7 @@ def _compare(report: Report, folder: Path, sizes: Sizes, one: Side, two: Side, b
     for number, clients in enumerate(CLIENTS):
         ours, theirs = through_http[2 * number : 2 * number + 2]
         aim = 0.35 if clients == MANY else 0.0
-        _add(report, f"{clients} clients, one process", ours, "bare aiohttp handler", theirs, aim)
+        _add(report, f"{clients} client{'s' * (clients > 1)}, one process", ours, "bare aiohttp handler", theirs, aim)
     _add(report, f"{MANY} clients, one process", ours, "eventsourcing on SQLite, in process", lib, 5)
     _add(report, f"{MANY} clients, two processes", pair, "one process", ours, 1.5)
     latencies = [latency for measured in one.measured[2::3] for latency in measured.latencies_ms]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, Report, Rounds
 from benchmarks.sizes import Sizes
-from benchmarks.stack.appends import Appending
+from benchmarks.stack.appends import Appending, appending
 from benchmarks.stack.commands import MANY, Side
 from benchmarks.stack.relay import EVENTS_PER_STREAM, Backlog, whole_stream
 from benchmarks.stack.servers import Servers, Shop
@@ -19,16 +19,19 @@ def run(servers: Servers, report: Report, folder: Path, sizes: Sizes) -> None:
     """Measure on one database that fills up."""
     report.section("Growth with events and streams (two processes append; one takes commands; one relays)")
     first: dict[str, Rounds] = {}
-    with servers.shop() as shop, shop.running(("api", "cases"), ("relay", "cases")) as processes:
-        api, _ = processes
-        appending, side = Appending(shop, "events", sizes.appends), Side(shop, [api])
+    with (
+        servers.shop() as shop,
+        shop.running(("api", "cases"), ("relay", "cases")) as (api, _),
+        appending() as processes,
+    ):
+        appends, side = Appending(shop, processes, "events", sizes.appends), Side(shop, [api])
         backlog = Backlog(shop, sizes.published // 4)
         there = 0
         for size in sizes.log_events:
             asyncio.run(_fill(shop, there, size))
             there = size
             measures = {
-                "appends": appending.per_second,
+                "appends": appends.per_second,
                 "commands": lambda: side.per_second(MANY, sizes.commands),
                 "relayed events": backlog.per_second,
             }

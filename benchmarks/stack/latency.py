@@ -33,7 +33,7 @@ CASES = 10
 IDLE_SECONDS = 0.1
 LOOK_SECONDS = 0.001
 #: How long it is looked what everything costs while nothing happens, in seconds.
-QUIET_SECONDS = 2.0
+QUIET_SECONDS = 1.0
 
 
 class Way:

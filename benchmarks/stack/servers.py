@@ -60,7 +60,7 @@ class Servers:
         started = self.__dict__  # where what is cached stands
         if "launcher" in started:
             self.launcher.close()
-        if "empty" in started:
+        if "empty" in started and self._given_postgres:
             asyncio.run(self.empty.drop())
         if "kafka" in started and not self._given_kafka:
             self.kafka.close()
@@ -130,7 +130,8 @@ class Servers:
         try:
             yield shop
         finally:
-            asyncio.run(shop.databases.drop())
+            if self._given_postgres:
+                asyncio.run(shop.databases.drop())
 
 
 class Shop:
@@ -211,8 +212,10 @@ class Shop:
 
     def spending(self, processes: list[ServiceProcess]) -> Spending:
         """Counts what these processes and the servers spend."""
-        brokers = [self._servers.kafka.pid(0)] if self._broker else []
-        return Spending({one.name: one.pid for one in processes}, self._servers.postgres.pid, brokers)
+        servers = {"PostgreSQL": self._servers.postgres.pid}
+        if self._broker:
+            servers["Kafka"] = self._servers.kafka.pid(0)
+        return Spending({one.name: one.pid for one in processes}, servers)
 
     async def reached(self, service: str, consumer: str, sources: str, position: int) -> None:
         """Wait until a consumer's checkpoints (of all sources that are LIKE this) add up to a position.

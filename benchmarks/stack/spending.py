@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Self
 
 from benchmarks.figures import shares
@@ -12,14 +12,16 @@ from benchmarks.processor import family_seconds, thread_seconds
 class Spending:
     """Processor time of processes over a block."""
 
-    def __init__(self, processes: Mapping[str, int], postgres: int | None, brokers: Sequence[int | None]) -> None:
+    def __init__(self, processes: Mapping[str, int], servers: Mapping[str, int | None]) -> None:
+        """`servers`: they work in processes that they start themselves."""
         self._processes = processes
-        self._servers = {"PostgreSQL": postgres, **dict.fromkeys(["Kafka"][: len(brokers)], next(iter(brokers), None))}
+        self._servers = servers
         self._at: dict[str, float] = {}
         self._began = 0.0
         self.seconds: dict[str, float] = {}
         """Processor seconds of each over the block."""
         self.wall_seconds = 0.0
+        """How long the block took; whoever knows better which part of it counts says so."""
 
     def __enter__(self) -> Self:
         self._at, self._began = self._now(), time.perf_counter()

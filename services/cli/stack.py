@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -17,54 +16,46 @@ from services.cli.output import AsJson, show_json
 from services.cli.version import released
 from services.kernel.logging import set_up
 from services.kernel.settings import PREFIX
-from services.stack import postgres
 from services.stack.fleet import APART, TOGETHER
 from services.stack.kafka import BrokerFailed, KafkaMissing
 from services.stack.postgres import PostgresMissing, ServerFailed
 from services.stack.processes import ProcessFailed
-from services.stack.stack import Stack, Tell
+from services.stack.stack import Stack, Tell, throw_away
 from services.stack.supervisor import Supervisor
 
 #: What the stack decides itself; every other setting of the environment applies to its processes.
 _OWN: Final = ("CLOCK", "DATA_DIR", "DATABASE_URL", "HOST", "KAFKA_", "LOG_FORMAT", "MEDIA_URL", "PORT", "TOKEN_SECRET")
-#: What `--fresh` throws away, beside the databases.
-_KEPT: Final = ("data", "kafka", "logs", "media")
 
 
 def stack(
     brokers: Annotated[Literal["1", "3"], typer.Option(help="Kafka brokers; three replicate. Kafka 节点数。")] = "1",
     apart: Annotated[bool, typer.Option("--apart", help="A process for each role. 每个角色一个进程。")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw earlier data away first. 先清空旧数据。")] = False,
-    folder: Annotated[Path, typer.Option(help="Where data, logs and stack.json are. 数据与日志目录。")] = Path(
-        "var/stack"
-    ),
+    folder: Annotated[
+        Path | None, typer.Option(help="Where data, logs and stack.json are (var/stack). 数据与日志目录。")
+    ] = None,
     json: Annotated[bool, AsJson] = False,
 ) -> None:
     """PostgreSQL, Kafka and the services as processes, for trials. 在本机按生产形态运行:数据库、Kafka、各服务进程。"""
     with told(json):
         settings = settings_in_force()
         set_up(settings.log_level, settings.log_format)
-        make_folder(folder)
-        with claimed(folder, ["stack"]):
+        place = folder or settings.data_dir / "stack"
+        make_folder(place)
+        with claimed(place, ["stack"]):
             if fresh:
-                _clear(folder)
+                throw_away(place)
 
             def tell(zh: str, en: str) -> None:
                 typer.echo(f"{zh} / {en}", err=json)
 
-            made = Stack(folder, brokers=int(brokers), roles=APART if apart else TOGETHER, settings=_given(), tell=tell)
+            made = Stack(place, brokers=int(brokers), roles=APART if apart else TOGETHER, settings=_given(), tell=tell)
             try:
                 asyncio.run(_run(made, tell, json))
             except (PostgresMissing, KafkaMissing) as error:
                 raise Failure("program_missing", f"缺少程序:{error}", f"A program is missing: {error}") from None
             except (ServerFailed, BrokerFailed, ProcessFailed) as error:
                 raise Failure("not_started", f"启动失败:{error}", f"It did not start: {error}") from None
-
-
-def _clear(folder: Path) -> None:
-    postgres.throw_away(folder / "postgres")
-    for name in _KEPT:
-        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _given() -> dict[str, str]:
@@ -100,6 +91,12 @@ async def _work(stack: Stack, tell: Tell, json: bool) -> None:
         await stack.stop()
 
 
+def _near(file: Path) -> Path:
+    """A file as somebody in this folder would name it."""
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
+
+
 def _describe(stack: Stack, json: bool) -> None:
     made = stack.described()
     if json:
@@ -107,12 +104,13 @@ def _describe(stack: Stack, json: bool) -> None:
         return
     typer.echo(f"\naftersales {released()} · PostgreSQL · Kafka ×{made.brokers}")
     for service, url in made.services.items():
-        typer.echo(f"  {service:<10} {url}   文档 docs {url}/docs?token={made.token}")
+        typer.echo(f"  {service:<10} {url}   文档 docs {url}/docs?token=$TOKEN")
     for name, process in made.processes.items():
         typer.echo(f"  {name:<18} pid {process.pid:<8} 日志 log {process.log}")
     typer.echo(f"  Kafka      {made.kafka_servers}")
-    typer.echo(f"  数据库 databases   {made.database_url}")
+    typer.echo(f"  数据库 databases   {made.database_url.rpartition('@')[2]}")
     typer.echo(f"  一览 all of this   {stack.file}")
+    typer.echo(f"  命令 commands      . {_near(stack.shell_file)} && aftersales lag")
     typer.echo("  停止 stop          Ctrl-C\n")
     typer.echo(f"  TOKEN={made.token}")
     typer.echo(f'  curl -H "Authorization: Bearer $TOKEN" {made.services["cases"]}/v1/cases\n')

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -127,14 +128,13 @@ class StackInstance:
         (self._folder / "policy.yaml").write_text(yaml.safe_dump(self._setting.policy, allow_unicode=True))
         environment = self._environment()
         self._settings = load_settings(environment)
-        await asyncio.gather(self._databases.make(self._ground.template), self._make_topics())
+        await _together(self._databases.make(self._ground.template), self._make_topics())
+        self._assemblies = self._assembled()
         self._fleet = Fleet(self._ground.roles, environment, self._folder, self._ground.nursery)
         self._undo.push_async_callback(self._fleet.stop)
-        await self._fleet.start()
-        self._assemblies = self._assembled()
-        self._flow = await self._undo.enter_async_context(
-            Flow(self._databases, Connection.of(self._settings), self._assemblies)
-        )
+        self._flow = Flow(self._databases, Connection.of(self._settings), self._assemblies)
+        self._undo.push_async_callback(self._flow.close)
+        await _together(self._fleet.start(), self._flow.open())
         self._listen_to_provider()
 
     async def close(self) -> None:
@@ -233,6 +233,13 @@ class StackInstance:
             "TOKEN_SECRET": self._secret,
         }
         return {PREFIX + name: str(value) for name, value in told.items()}
+
+
+async def _together(*works: Awaitable[None]) -> None:
+    """Do all at once, and wait for all, also where one fails: what it made is undone afterwards."""
+    for result in await asyncio.gather(*works, return_exceptions=True):
+        if result is not None:
+            raise result
 
 
 async def _rewound(service: Service[Any], consumer: str) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -51,7 +50,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Flow:
-    """Looks at a stack. `open` it first."""
+    """Looks at a stack: `open` it first, and `close` it in the end."""
 
     def __init__(self, databases: Databases, brokers: Connection, assemblies: Mapping[str, Assembly]) -> None:
         """`assemblies`: the services, for who follows whom; nothing of them is started."""
@@ -71,17 +70,12 @@ class Flow:
         return list(self._followers[service])
 
     async def open(self) -> None:
-        """Connect to every database and to the brokers."""
+        """Connect to every database and to the brokers. Raises LookupError where a topic is not there."""
         for service in self._followers:
             self._connections[service] = await asyncpg.connect(self._databases.url_of(service))
         self._consumer = await self._brokers.consumer("aftersales-flow")
-        topics = {topic_of(source, self._brokers.prefix) for sources in HEARS.values() for source in sources}
-        await self._consumer.topics()
-        self._partitions = [
-            TopicPartition(topic, number)
-            for topic in sorted(topics)
-            for number in sorted(self._consumer.partitions_for_topic(topic) or ())
-        ]
+        self._partitions = await self._heard()
+        await self._consumer.end_offsets(self._partitions)  # the first time it has to find its way, which takes long
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -91,19 +85,6 @@ class Flow:
         while self._connections:
             _, connection = self._connections.popitem()
             await connection.close(timeout=5)
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.open()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def look(self) -> Look:
         """See where everything stands."""
@@ -126,6 +107,19 @@ class Flow:
                 (stuck if parked.stuck else behind).append(f"{service}: {parked.tells}")
         ends += [(f"{one.topic}/{one.partition}", end) for one, end in topic_ends.items()]
         return Look(tuple(ends), tuple(behind), tuple(stuck))
+
+    async def _heard(self) -> list[TopicPartition]:
+        """Every partition that a service hears. Raises LookupError where a topic is not there."""
+        topics = {topic_of(source, self._brokers.prefix) for sources in HEARS.values() for source in sources}
+        admin = await self._brokers.admin()
+        try:
+            described = await admin.describe_topics(sorted(topics))
+        finally:
+            await stop(admin)
+        found = [(one["topic"], part["partition"]) for one in described for part in one["partitions"]]
+        if missing := topics - {topic for topic, _ in found}:
+            raise LookupError(f"there is no topic {', '.join(sorted(missing))}")
+        return sorted(TopicPartition(*one) for one in found)
 
     async def _row(self, service: str) -> Any:
         return await self._connections[service].fetchrow(_LOOK, service, TRIES_BEFORE_ALARM)

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import secrets
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -22,11 +24,15 @@ from services.stack.fleet import TOGETHER, Fleet, Roles
 from services.stack.kafka import KafkaCluster
 from services.stack.ports import free_port
 from services.stack.postgres import PostgresCluster
+from services.stack.postgres import throw_away as throw_databases_away
 from services.stack.processes import Launcher
 
 #: Who the token is for that a stack tells of.
 OPERATOR: Final = Actor("store_manager", "stack")
 TOKEN_DAYS: Final = 7
+#: What a stack keeps beside its databases.
+_THROWN_AWAY: Final = ("data", "kafka", "logs", "media")
+
 #: Hears what happens, zh and en.
 Tell = Callable[[str, str], None]
 
@@ -130,6 +136,11 @@ class Stack:
         """Where a running stack says what runs where, to other programs."""
         return self.folder / "stack.json"
 
+    @property
+    def shell_file(self) -> Path:
+        """What a shell reads (`. env`) for `aftersales lag`, `dlq` and others to work on this stack."""
+        return self.folder / "env"
+
     def token(self, actor: Actor) -> str:
         """A token that every service takes."""
         return Tokens(self._kept.token_secret).make(actor, SystemClock().now(), timedelta(days=TOKEN_DAYS))
@@ -150,6 +161,7 @@ class Stack:
     async def stop(self) -> None:
         """Stop everything in order: requests, consumers and relays, then what they work on."""
         self.file.unlink(missing_ok=True)
+        self.shell_file.unlink(missing_ok=True)
         if self._fleet is not None:
             self._tell("停止各服务进程", "stopping the services")
             await self._fleet.stop()
@@ -253,12 +265,25 @@ class Stack:
         )
 
     def write_file(self) -> None:
-        """Say it to other programs."""
-        draft = self.file.with_suffix(".draft")
-        draft.touch(mode=0o600)
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(self.described())) + b"\n")
-        draft.replace(self.file)
+        """Say it to other programs, and to a shell whose commands are to work on this stack."""
+        _write_secret(self.file, msgspec.json.format(msgspec.json.encode(self.described())) + b"\n")
+        exports = (f"export {name}={shlex.quote(value)}\n" for name, value in self._environment().items())
+        _write_secret(self.shell_file, "".join(exports).encode())
 
     @property
     def _kept_file(self) -> Path:
         return self.folder / "kept.json"
+
+
+def _write_secret(file: Path, content: bytes) -> None:
+    draft = file.with_suffix(".draft")
+    draft.touch(mode=0o600)
+    draft.write_bytes(content)
+    draft.replace(file)
+
+
+def throw_away(folder: Path) -> None:
+    """Remove what a stack that does not run kept in its folder, also where PostgreSQL's data had to stand elsewhere."""
+    throw_databases_away(folder / "postgres")
+    for name in _THROWN_AWAY:
+        shutil.rmtree(folder / name, ignore_errors=True)

@@ -20,6 +20,8 @@ from tests.faults.patience import patient
 
 #: How long brokers may take to be all in step again after one was away, in seconds.
 IN_STEP_SECONDS = 60.0
+#: How long one broker may take to answer: another is asked then, for this one may be frozen.
+REQUEST_MS = 2_000
 
 
 class Brokers:
@@ -103,7 +105,7 @@ class Brokers:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers, request_timeout_ms=REQUEST_MS)
         await admin.start()
         try:
             yield admin

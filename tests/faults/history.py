@@ -104,7 +104,11 @@ class History:
     acknowledged: list[Acknowledged] = field(default_factory=list)
     prefix: str = ""
     made_up: frozenset[str] = frozenset()
-    """Keys under which a test itself put messages on the topics, as no service would."""
+    """Keys under which a test itself put messages on the topics, as no service would; "" for those without key."""
+
+    def published(self, source: str) -> list[Message]:
+        """The messages of a source's topic but for what a test put there."""
+        return [one for one in self.topics[source] if (one.key or b"").decode() not in self.made_up]
 
 
 async def read_history(

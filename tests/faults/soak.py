@@ -6,6 +6,7 @@ rounds before out. Ends with status 1 at the first round that leaves something u
 
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -113,6 +114,7 @@ async def soak(seed: int, minutes: float, from_round: int) -> None:
             await play(stage, faults)
     finally:
         await stage.close()
+    shutil.rmtree(stage.folder)
 
 
 def main(

@@ -144,10 +144,10 @@ class Stage:
         try:
             for process in self._added.values():
                 await process.stop()
-            await self.stack.stop()
+            await self.stack.fleet.stop()
         finally:
-            self.stack.postgres.close()
             self.stack.kafka.close()
+            self.stack.postgres.close()
             self.provider.close()
             self._nursery.close()
             self._doomed_nursery.close()

@@ -5,6 +5,7 @@ import copy
 import json
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from tests.faults.history import TABLES, History, Log, Logged, Message
 from tests.faults.load import Load
 from tests.shop import provider
 
-SEED, COMMANDS, PARTITIONS = 11, 450, 3
+SEED, COMMANDS, PARTITIONS = 11, 600, 3
 OUTCOMES: Any = ("ok", "fail", "timeout_paid", "late", "duplicate_callback", "lie", "timeout_unpaid", "error") * 8
 
 
@@ -104,17 +105,20 @@ def test_good_history_is_sound(good: History) -> None:
 Damage = Callable[[History], object]
 
 
-def _event(history: History, service: str, type: str, nth: int = 0) -> Logged:
-    return [event for event in history.logs[service].own() if event.type == type][nth]
+def _event(history: History, service: str, type: str) -> Logged:
+    """The last of its kind, in a case whose loss is borne by somebody where there is such a one."""
+    events = [event for event in history.logs[service].own() if event.type == type]
+    borne = {event.subject for event in history.logs["liability"].own() if event.type == "loss.charged"}
+    return max(events, key=lambda event: (event.subject in borne, event.position))
 
 
-def _edit(service: str, type: str, old: str, new: str) -> Damage:
-    """Write something else into an event, as one who can write to the database does."""
+def _edit(service: str, type: str, by_fen: int) -> Damage:
+    """Write another amount into an event, as one who can write to the database does."""
 
     def damage(history: History) -> None:
         event = _event(history, service, type)
-        assert old.encode() in event.data
-        event.data = event.data.replace(old.encode(), new.encode(), 1)
+        body = json.loads(event.data)
+        event.data = json.dumps({**body, "amount_fen": body["amount_fen"] + by_fen}).encode()
 
     return damage
 
@@ -151,8 +155,11 @@ def _topic(service: str, damage: Callable[[list[Message]], object]) -> Damage:
 
 
 def _swap(messages: list[Message]) -> None:
-    """Swap the last events of a key, as a producer without idempotence may."""
-    *_, one, other = [message for message in messages if message.key == b"L2"]
+    """Swap two events of a key, as a producer without idempotence may."""
+    times = Counter(message.header("ce_id") for message in messages)
+    single = [message for message in messages if times[message.header("ce_id")] == 1]
+    key = next(key for key, count in Counter(message.key for message in single).items() if count > 1)
+    one, other = [message for message in single if message.key == key][:2]
     one.headers, other.headers = other.headers, one.headers
     one.value, other.value = other.value, one.value
 
@@ -193,7 +200,8 @@ def _row(service: str, table: str, column: str, by: Any) -> Damage:
     """Change a row of a read table: add to a number, or write a text."""
 
     def damage(history: History) -> None:
-        row = next(row for row in history.logs[service].tables[table] if row[column])
+        rows = history.logs[service].tables[table]
+        row = next((row for row in rows if row[column]), rows[0])
         row[column] = row[column] + by if isinstance(by, int) else by
 
     return damage
@@ -283,9 +291,9 @@ DAMAGES: dict[str, tuple[Damage, set[str]]] = {
         _lie_to_sender,
         {"acknowledged_events_are_logged", "acknowledged_events_are_published"},
     ),
-    "amount altered": (_edit("liability", "loss.recorded", '"amount_fen":', '"amount_fen":1'), {"chain_is_whole"}),
+    "amount altered": (_edit("liability", "loss.recorded", 1), {"chain_is_whole"}),
     "compensation altered": (
-        _edit("cases", "compensation.paid", '"amount_fen":', '"amount_fen":9999'),
+        _edit("cases", "compensation.paid", 1),
         {"chain_is_whole", "losses_follow_from_facts"},
     ),
     "refund altered": (_refund_more, {"chain_is_whole", "refunds_stay_below_what_was_paid"}),
@@ -299,7 +307,7 @@ DAMAGES: dict[str, tuple[Damage, set[str]]] = {
     "payout made twice": (_again("refunds", "payout.succeeded"), {"payouts_are_single"}),
     "refund settled twice": (
         _again("refunds", "refund.settled"),
-        {"refunds_are_single", "losses_follow_from_facts", "refunds_stay_below_what_was_paid"},
+        {"refunds_are_single", "losses_follow_from_facts"},
     ),
     "command executed twice": (_again("cases", "evidence.accepted"), {"effects_are_single"}),
     "learned twice": (_learn_again, {"ids_are_single", "learned_in_order"}),

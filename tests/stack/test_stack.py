@@ -18,8 +18,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.stack.postgres import throw_away
-from services.stack.stack import StackFile
+from services.stack.stack import StackFile, throw_away
 
 COMMAND = (sys.executable, "-m", "services.cli")
 PATIENCE_SECONDS = 120.0
@@ -39,7 +38,7 @@ def folder() -> Iterator[Path]:
     """Where the stack keeps its data over its runs."""
     place = Path(tempfile.mkdtemp(prefix="aftersales-test-stack-"))
     yield place
-    throw_away(place / "postgres")
+    throw_away(place)
     shutil.rmtree(place)
 
 

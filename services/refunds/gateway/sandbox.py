@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class SandboxGateway:
-    """The client end of `services.sandbox`. Make it inside a running event loop and close it.
+    """The client end of `services.sandbox`. It connects when it is first used, and is closed in the end.
 
     `secret` is the one shared with the provider (base64, `whsec_…`); it signs each request's method, path and
     body. `timeout_seconds` bounds a whole request, the reading of its answer included.
@@ -29,7 +29,8 @@ class SandboxGateway:
     def __init__(self, base_url: str, secret: str, *, timeout_seconds: float = 10) -> None:
         self._base_url = base_url.rstrip("/")
         self._signer = Webhook(secret)
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds))
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._made: aiohttp.ClientSession | None = None
 
     async def pay(self, order: PayoutOrder) -> Outcome:
         """Send the order once. An answer about another amount than ordered is not believed."""
@@ -53,7 +54,15 @@ class SandboxGateway:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        if self._made is not None:
+            await self._made.close()
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        # Not at once: it needs a running event loop, and a service is also put together where none runs (`migrate`).
+        if self._made is None:
+            self._made = aiohttp.ClientSession(timeout=self._timeout)
+        return self._made
 
     async def _call(self, method: str, path: str, body: bytes = b"") -> "_Answer":
         url = URL(self._base_url + path, encoded=True)
