@@ -101,6 +101,8 @@ def _show(console: Console, words: Words, survey: Survey, clear: bool) -> None:
     for row in survey.consumers:
         if row.lost:
             console.print(f"[red]✗[/] {escape(_lost(words, row))}", soft_wrap=True)
+        if row.parked:
+            console.print(f"[red]✗[/] {escape(_parked(words, row))}", soft_wrap=True)
     if survey.caught_up:
         console.print(f"[green]✓[/] {words.say('全部处理完', 'everything is handled')}")
 
@@ -146,4 +148,12 @@ def _lost(words: Words, row: Row) -> str:
     return words.say(
         f"{where}:有 {row.lost} 条在处理之前已被 Kafka 删除,见 aftersales resume",
         f"{where}: Kafka deleted {row.lost} messages before they were handled; see aftersales resume",
+    )
+
+
+def _parked(words: Words, row: Row) -> str:
+    where = f"{row.service} ← {row.source}/{row.partition}"
+    return words.say(
+        f"{where}:有 {row.parked} 条无法处理,见 aftersales dlq list --service {row.service}",
+        f"{where}: {row.parked} messages do not go on; see aftersales dlq list --service {row.service}",
     )

@@ -1,10 +1,11 @@
 """What is behind, looked up in the databases and at the brokers themselves: so it works while services are down."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
@@ -14,6 +15,7 @@ from services.catalogue import SERVICES
 from services.kernel.clock import SystemClock, clock_of
 from services.kernel.event_store import EventStore, StoreError
 from services.kernel.gauges import RELAY
+from services.kernel.kafka import parking
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection
 from services.kernel.kafka.lag import look_at
 from services.kernel.kafka.topics import HEARS, group_of, topic_of
@@ -41,7 +43,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Age of the oldest event that is not handled."""
     lost: int = 0
     """Messages that the broker deleted before they were handled."""
+    parked: int = 0
+    """Messages that could not be handled: they wait, or are dead (`aftersales dlq`)."""
     trend: Trend | None = None
+
+
+class _Held(NamedTuple):
+    """What a service's database says of the partitions that it hears."""
+
+    positions: dict[TopicPartition, int] = {}
+    parked: dict[TopicPartition, int] = {}
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -74,7 +85,7 @@ class Surveyor:
         if self._brokers is not None:
             held = dict(zip(self._services, (foreign for _, foreign in found), strict=True))
             rows += await self._partitions(self._brokers, {name: held[name] for name in held if name not in away}, away)
-        caught_up = not away and not any(row.behind or row.lost for row in rows)
+        caught_up = not away and not any(row.behind or row.lost or row.parked for row in rows)
         return Survey(self._now(), caught_up, rows, away)
 
     async def close(self) -> None:
@@ -88,17 +99,23 @@ class Surveyor:
 
     # -- logs
 
-    async def _service(self, service: str, away: dict[str, str]) -> tuple[list[Row], dict[TopicPartition, int]]:
+    async def _service(self, service: str, away: dict[str, str]) -> tuple[list[Row], _Held]:
         """What follows logs for a service, and how far it has handled partitions."""
+        group, store = self._group(service), self._stores[service]
         try:
             async with asyncio.timeout(DATABASE_SECONDS):
-                known = await checkpoints(self._stores[service])
+                known = await checkpoints(store)
                 rows = [await self._log(service, one) for one in self._followers(service, known)]
+                left = await parking.counts(store, group)
         except (StoreError, OSError) as error:  # a timeout is an OSError
             away[service] = str(error) or f"no answer within {DATABASE_SECONDS:g} s"
-            return [], {}
-        partitions = [one for one in known if one.partition and one.consumer == self._group(service)]
-        return rows, {TopicPartition(*one.partition): one.position for one in partitions if one.partition}
+            return [], _Held()
+        partitions = [one for one in known if one.partition and one.consumer == group]
+        parked: Counter[TopicPartition] = Counter()
+        for (topic, number, _), messages in left.items():
+            parked[TopicPartition(topic, number)] += messages
+        positions = {TopicPartition(*one.partition): one.position for one in partitions if one.partition}
+        return rows, _Held(positions, dict(parked))
 
     def _followers(self, service: str, known: Iterable[Checkpoint]) -> list[Checkpoint]:
         """Who follows logs as things are set up now; a database may know others from before."""
@@ -128,13 +145,11 @@ class Surveyor:
 
     # -- partitions
 
-    async def _partitions(
-        self, brokers: Connection, held: Mapping[str, Mapping[TopicPartition, int]], away: dict[str, str]
-    ) -> list[Row]:
+    async def _partitions(self, brokers: Connection, held: Mapping[str, _Held], away: dict[str, str]) -> list[Row]:
         rows: list[Row] = []
         if not held:
             await self._check(brokers, away)
-        for service, positions in held.items():
+        for service, (positions, parked) in held.items():
             wanted = {topic_of(source, brokers.prefix) for source in HEARS[service]}
             known = {one: position for one, position in positions.items() if one.topic in wanted}
             before = {one: self._before[service, one][1] for one in known if (service, one) in self._before}
@@ -144,7 +159,8 @@ class Surveyor:
                 away[BROKER] = str(error)
                 looks = {}
             rows += [
-                self._partition(service, one, known.get(one, 0), looks.get(one)) for one in sorted({*known, *looks})
+                self._partition(service, one, known.get(one, 0), parked.get(one, 0), looks.get(one))
+                for one in sorted({*known, *looks})
             ]
         return rows
 
@@ -155,7 +171,7 @@ class Surveyor:
         except (BrokerAway, BrokerRefused) as error:
             away[BROKER] = str(error)
 
-    def _partition(self, service: str, one: TopicPartition, position: int, look: Look | None) -> Row:
+    def _partition(self, service: str, one: TopicPartition, position: int, parked: int, look: Look | None) -> Row:
         source = next(source for source in TOPICS if topic_of(source, self._settings.kafka_prefix) == one.topic)
         return Row(
             service=service,
@@ -167,6 +183,7 @@ class Surveyor:
             behind=look.behind if look else None,
             seconds=look.seconds(SystemClock().now()) if look else None,  # sent at the machine's time
             lost=look.lost if look else 0,
+            parked=parked,
             trend=self._trend((service, one), look) if look else None,
         )
 

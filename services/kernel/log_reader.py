@@ -170,9 +170,13 @@ class LogReader:
         committed, head = self._origin.committed, self.position
         records = committed.recent(self.position, self._batch_records, self._only)
         if not records:
+            read = partial(self._origin.read_log, self.position, source=self._only)
             try:
-                self._head = head = await self._origin.head_position()
-                records = await self._page(partial(self._origin.read_log, self.position, source=self._only))
+                records = await self._page(read)
+                if not records:
+                    self._head = head = await self._origin.head_position()
+                    # Once more, because what came in between is not to be passed.
+                    records = await self._page(read) if head > self.position else []
             except Exception as error:
                 self._is_away(error)
                 await asyncio.sleep(AWAY_SECONDS)

@@ -577,6 +577,9 @@ def _writer_settings(busy_timeout_s: float) -> dict[str, str]:
         "default_transaction_isolation": "read committed",
         "lock_timeout": str(int(busy_timeout_s * 1000)),
         "idle_in_transaction_session_timeout": str(int(IDLE_TIMEOUT_S * 1000)),
+        # Everything is looked up by key. While a table is new, plans that read all of it are made, and sessions keep
+        # them as it grows.
+        "enable_seqscan": "off",
     }
 
 

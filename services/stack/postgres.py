@@ -1,6 +1,5 @@
 """A PostgreSQL server of one's own: on a free port, in a folder of its own, flushing to disk like a real one."""
 
-import hashlib
 import os
 import secrets
 import shutil
@@ -220,7 +219,8 @@ def throw_away(folder: Path) -> None:
     kept = _reachable(folder)
     if (kept / "data" / "PG_VERSION").exists():
         PostgresCluster(folder)
-    shutil.rmtree(kept, ignore_errors=True)
+    for one in {kept, folder}:
+        shutil.rmtree(one, ignore_errors=True)
 
 
 def postgres_programs() -> Path:
@@ -253,11 +253,18 @@ def _owner() -> dict[str, Any]:
 
 
 def _reachable(folder: Path) -> Path:
-    """The folder itself, or one that stands for it where PostgreSQL's own user may not go (below /root, for one)."""
+    """The folder itself, or one that stands for it where PostgreSQL's own user may not go (below /root, for one).
+
+    Which one is noted in the folder: whoever removes the folder begins with new data.
+    """
     folder = folder.absolute()
     if os.geteuid() != 0 or all(parent.stat().st_mode & stat.S_IXOTH for parent in folder.parents if parent.exists()):
         return folder
-    return _REACHABLE / f"aftersales-postgres-{hashlib.sha256(bytes(folder)).hexdigest()[:12]}"
+    note = folder / "elsewhere"
+    if not note.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(f"{_REACHABLE / 'aftersales-postgres-'}{secrets.token_hex(6)}")
+    return Path(note.read_text())
 
 
 def _children(pid: int) -> list[int]:
