@@ -120,5 +120,5 @@ async def test_stop_is_bounded_while_the_broker_hangs(guarded: KafkaCluster, mon
 
 
 def _guarded_connection(cluster: KafkaCluster, **wrong: str) -> Connection:
-    login = {"username": LOGIN.username, "password": LOGIN.password, "mechanism": "PLAIN"}
+    login: dict[str, Any] = {"username": LOGIN.username, "password": LOGIN.password, "mechanism": "PLAIN"}
     return Connection(servers=cluster.servers, security="SASL_PLAINTEXT", **{**login, **wrong})

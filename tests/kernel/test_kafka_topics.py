@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -176,7 +177,7 @@ def _settings(**given: object) -> Settings:
     return load_settings({}, database_url=_DATABASE_URL, **given)
 
 
-def _run(settings: Settings, status: int, *arguments: str) -> dict[str, object]:
+def _run(settings: Settings, status: int, *arguments: str) -> dict[str, Any]:
     names = ("kafka_servers", "kafka_prefix", "kafka_partitions", "kafka_retention_days")
     given = {f"AFTERSALES_{name.upper()}": str(getattr(settings, name)) for name in names}
     done = subprocess.run(
