@@ -46,13 +46,15 @@ class Api:
         self._keys = itertools.count(1)
 
     async def call(
-        self, method: str, path: str, body: Any = None, *, by: Actor = MANAGER, key: str = ""
+        self, method: str, path: str, body: Any = None, *, by: Actor = MANAGER, key: str = "", traceparent: str = ""
     ) -> tuple[int, Any]:
         headers = {
             "Authorization": f"Bearer {self._token(by)}",
             "Idempotency-Key": key or f"key-{next(self._keys)}",
             "Content-Type": "application/json",
         }
+        if traceparent:
+            headers["traceparent"] = traceparent
         data = None if body is None else json.dumps(body)
         async with self._session.request(method, self.base_url + path, data=data, headers=headers) as answer:
             return answer.status, await answer.json(content_type=None)

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from services.catalogue import SERVICES
 from services.cli.checkpoints import move_to
+from services.kernel import tracing
 from services.kernel.event_store import StoreRefused
 from services.kernel.kafka.connection import Connection, stop
 from services.kernel.kafka.relay import Relay
@@ -22,10 +24,12 @@ from services.process import Process
 from services.stack.databases import Databases
 from services.stack.kafka import KafkaCluster
 from services.stack.postgres import PostgresCluster
+from tests.kernel.collector import Receiver
 from tests.kernel.kafka import messages_in
 from tests.shop import FINANCE, NOON, Api
 
 PATIENCE_SECONDS = 60.0
+CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class Shop:
@@ -137,6 +141,51 @@ async def test_services_apart_are_one_system(shop: Shop) -> None:
 
         await until(told)
         assert (await liability.call("GET", "/v1/cases"))[0] == 404  # each answers for its own service
+
+
+async def test_one_trace_through_kafka_to_the_charge(shop: Shop) -> None:
+    """From the caller's span over the request, the topic and the consumer to the commit that wrote `loss.charged`."""
+    await shop.prepare()
+    receiver = await Receiver().start()
+    tracing.set_up(receiver.url)
+    try:
+        async with AsyncExitStack() as processes:
+            running = [await processes.enter_async_context(shop.running(name, "all")) for name in SERVICES]
+            for one in running:
+                await one.ready()
+            cases, refunds, liability = running
+            case_id = await cases.refund("TB1")
+            await until(lambda: _items(refunds, "/v1/payouts?wait=true"))
+            paid = {"payout": f"{case_id}:refund:F1", "status": "succeeded", "channel_ref": "BANK-1"}
+            await refunds.must("POST", f"/v1/cases/{case_id}/confirm-payout", paid, by=FINANCE)
+            await until(lambda: _lost(liability))
+            path, cause = f"/v1/cases/{case_id}/assess-cause", {"cause": "lost_in_transit"}
+            await cases.must("POST", path, cause, traceparent=CALLER)
+            await until(lambda: _items(liability, "/v1/charges?wait=true"))
+        await tracing.shut_down()
+        spans = {span.span_id: span for span in receiver.trace(CALLER[3:35])}
+        [charged] = [one for one in spans.values() if "loss.charged" in one.attributes.get("aftersales.events", [])]
+        way = [charged]
+        while way[0].parent_id in spans:
+            way.insert(0, spans[way[0].parent_id])
+        assert way[0].parent_id == CALLER[36:52]
+        assert [(one.service, one.kind) for one in way] == [
+            ("aftersales-cases", "server"),
+            ("aftersales-cases", "internal"),
+            ("aftersales-liability", "consumer"),
+        ]
+        assert any(one.kind == "producer" and "aftersales.cases.v1" in one.name for one in spans.values())
+    finally:
+        await tracing.shut_down()
+        await receiver.close()
+
+
+async def _lost(liability: Running) -> bool:
+    return any(row["net_fen"] for row in await _items(liability, "/v1/losses?wait=true"))
+
+
+async def _items(service: Running, path: str) -> Any:
+    return (await service.must("GET", path))["items"]
 
 
 async def test_a_process_waits_for_its_database_and_says_so(shop: Shop, postgres: PostgresCluster) -> None:

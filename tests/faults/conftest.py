@@ -1,4 +1,4 @@
-"""The stage, set up once for all fault tests."""
+"""The stage, set up once for all fault tests, and gone before others begin: it keeps both cores busy."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ import pytest
 from tests.faults.stage import Stage
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Everything at work. The seed of the loads is drawn and printed; `FAULTS_SEED` gives one."""
     seed = int(os.environ.get("FAULTS_SEED") or random.SystemRandom().randrange(1_000_000))
