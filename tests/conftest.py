@@ -1,6 +1,7 @@
 """What all tests share: servers that are started once per run when first asked for, and logs of their own."""
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,11 @@ import structlog
 from services.stack.kafka import KafkaCluster, throwaway_brokers
 from services.stack.postgres import PostgresCluster, throwaway_cluster
 
+# What commands print must not depend on the terminal; test workers are told a width of their own.
+os.environ.pop("COLUMNS", None)
 
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of two workers, one takes a whole module. The fault tests share a stage, so one takes all of them, and first,
     because they take the longest."""
