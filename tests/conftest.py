@@ -14,14 +14,17 @@ from services.stack.postgres import PostgresCluster, throwaway_cluster
 os.environ.pop("COLUMNS", None)
 
 
+#: What takes longest begins first, so that no worker is left with it alone: by the end of the module's path.
+FIRST = ("faults", "scenarios/test_library.py", "test_readme.py", "stack/test_stack.py")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two workers, one takes a whole module. The fault tests share a stage, so one takes all of them, and first,
-    because they take the longest."""
-    for item in items:
-        faults = item.path.parent.name == "faults"
-        item.add_marker(pytest.mark.xdist_group("faults" if faults else str(item.path)))
-    items.sort(key=lambda item: item.path.parent.name != "faults")
+    """Of two workers, one takes a whole module. The fault tests share a stage, so one takes all of them."""
+    groups = {item: str(item.path.parent if item.path.parent.name == "faults" else item.path) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: next((n for n, end in enumerate(FIRST) if groups[item].endswith(end)), len(FIRST)))
 
 
 @pytest.fixture(scope="session")

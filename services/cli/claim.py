@@ -28,9 +28,9 @@ def _lock(file: TextIO, folder: Path, service: str) -> None:
         holder = file.read().strip() or "?"
         raise Failure(
             "already_served",
-            f"数据目录 {folder} 的 {service} 服务已由进程 {holder} 运行。请先停止它,或换一个 --data-dir。",
+            f"数据目录 {folder} 的 {service} 服务已由进程 {holder} 运行。请先停止它,或换一个目录。",
             f"Process {holder} serves {service} on the data folder {folder} already."
-            " Stop it first, or take another --data-dir.",
+            " Stop it first, or take another folder.",
         ) from None
     file.truncate(0)
     file.write(str(os.getpid()))

@@ -58,6 +58,7 @@ def migrate(service: Which, json: Json = False) -> None:
         settings = settings_in_force()
         [name] = named([service])
         set_up(settings.log_level, settings.log_format, service=name, role="migrate")
+        _must_be_apart(settings, "migrate")  # `serve` brings its own files up to date
         policy = policy_in_force(settings)
         changed = asyncio.run(_migrate(settings, SERVICES[name](settings, policy, clock_of(settings)).service))
         if json:

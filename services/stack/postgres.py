@@ -171,6 +171,7 @@ class PostgresCluster:
             shutil.rmtree(self._folder)
 
     def _guarded(self) -> None:
+        self._unguarded()  # that of a server that died must not hit whoever has its number now
         command = ["sh", "-c", _GUARD, "guard", str(self.pid)]
         self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 

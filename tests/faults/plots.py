@@ -118,7 +118,7 @@ class Story:
     async def refunded(self, line_id: str = "L1", quantity: int = 1, by: Actor = AGENT, **fields: Any) -> None:
         """Units are refunded; a payout that fails is tried again by finance."""
         await self.do("request_refund", by, lines=[{"line_id": line_id, "quantity": quantity}], **fields)
-        if self.chance.random() < 0.3:
+        if self.chance.random() < 0.8:
             await self.retries_failed_payouts()
 
     async def retries_failed_payouts(self) -> None:

@@ -8,8 +8,8 @@ from tests.faults.clock import set_clock
 from tests.faults.plots import lost, no_installer, sent_back, sold
 from tests.faults.stage import Stage
 
-#: The one that has to be paid again comes first: that takes somebody in finance a while.
-MOVES = ("fail", "timeout_paid", "late", "duplicate_callback", "lie", "timeout_unpaid", "error")
+#: Those that have to be paid again come first: that takes somebody in finance a while.
+MOVES = ("fail", "fail", "timeout_paid", "late", "duplicate_callback", "lie", "timeout_unpaid", "error")
 
 
 async def test_provider_pays_each_payout_once_whatever_it_says(stage: Stage, tmp_path: Path) -> None:
