@@ -14,17 +14,17 @@ from services.stack.postgres import PostgresCluster, throwaway_cluster
 os.environ.pop("COLUMNS", None)
 
 
-#: What takes longest begins first, so that no worker is left with it alone: by the end of the module's path.
+#: What takes longest begins first, so that no worker is left with it alone.
 FIRST = ("faults", "scenarios/test_library.py", "test_readme.py", "stack/test_stack.py")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two workers, one takes a whole module. The fault tests share a stage, so one takes all of them."""
-    groups = {item: str(item.path.parent if item.path.parent.name == "faults" else item.path) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: next((n for n, end in enumerate(FIRST) if groups[item].endswith(end)), len(FIRST)))
+    """Long modules first, the others in their order."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((place for place, part in enumerate(FIRST) if part in str(item.path)), len(FIRST))
 
 
 @pytest.fixture(scope="session")
