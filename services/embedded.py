@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from contracts.policy import load_policy, load_policy_file
 from services.catalogue import SERVICES, Assembly
 from services.kernel.actor import Actor
 from services.kernel.clock import Clock, ManualClock, clock_of
@@ -23,12 +22,11 @@ from services.kernel.lag import Lag
 from services.kernel.log_reader import FollowedLog
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
+from services.policy import policy_in_force
 from services.token_secret import token_secret
 
 log = structlog.get_logger(__name__)
 
-#: Room for a video and what surrounds it in a form.
-MAX_BODY_BYTES = 52 << 20
 SETTLE_SECONDS = 30.0
 #: How long requests under way may take when the server stops; a supervisor waits no longer than ten seconds.
 FINISH_SECONDS = 8.0
@@ -51,7 +49,7 @@ class Embedded:
     ) -> None:
         self.settings = settings
         self.clock = clock or clock_of(settings)
-        self.policy = load_policy_file(settings.policy_file) if settings.policy_file else load_policy(policy)
+        self.policy = policy_in_force(settings, policy)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.tokens = Tokens(token_secret(settings))
         self._only = only
@@ -100,7 +98,7 @@ class Embedded:
             place[name] = make(self.settings, self.policy, self.clock)
 
     async def _listen(self) -> None:
-        app = make_app(self.policy, self.tokens, self.clock, MAX_BODY_BYTES)
+        app = make_app(self.policy, self.tokens, self.clock)
         for name, one in self._running.items():
             add_routes(app, name, one.routes())
         app.add_routes([*operations(self._problems, self._set_time), web.get("/v1/lag", self._lag)])

@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 import structlog
 from aiohttp import web
 
-from contracts.policy import load_policy, load_policy_file
 from contracts.registry import decode
 from services.catalogue import SERVICES
 from services.kernel.clock import Clock, ManualClock, clock_of
@@ -30,6 +29,7 @@ from services.kernel.leadership import Leadership
 from services.kernel.refusal import Refusal
 from services.kernel.service import Follower, Service
 from services.kernel.settings import Settings
+from services.policy import policy_in_force
 from services.token_secret import token_secret
 from services.waiting import Waiting, migrations_of, topics_at
 
@@ -43,8 +43,6 @@ ROLES: Final[Mapping[str, frozenset[str]]] = {
     "consume": frozenset({"consume"}),
     "all": frozenset({"api", "relay", "consume"}),
 }
-#: Room for a video and what surrounds it in a form.
-MAX_BODY_BYTES = 52 << 20
 #: How long requests under way may take when the process stops, and all of it: a supervisor waits ten seconds, and it
 #: has told others before (`drain_seconds`), and tells its last spans afterwards.
 FINISH_SECONDS = 5.0
@@ -104,7 +102,7 @@ class Process:
         self.settings = settings
         self.role = role
         self.clock = clock or clock_of(settings)
-        self.policy = load_policy_file(settings.policy_file) if settings.policy_file else load_policy()
+        self.policy = policy_in_force(settings)
         self.tokens = Tokens(token_secret(settings))
         self._does = ROLES[role]
         self._assembly = SERVICES[service](settings, self.policy, self.clock)
@@ -221,7 +219,7 @@ class Process:
     # -- requests
 
     def _app(self) -> web.Application:
-        app = make_app(self.policy, self.tokens, self.clock, MAX_BODY_BYTES, self.service.name)
+        app = make_app(self.policy, self.tokens, self.clock, self.service.name)
         app.middlewares.append(self._wait)
         if "api" in self._does:
             add_routes(app, self.service.name, self._assembly.routes())

@@ -2,13 +2,15 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from services.stack.kafka import KafkaCluster, throwaway_brokers
 from services.stack.postgres import PostgresCluster, throwaway_cluster
+from tests.shop import Shop
 
 # What commands print must not depend on the terminal; test workers are told a width of their own.
 os.environ.pop("COLUMNS", None)
@@ -39,6 +41,14 @@ def kafka() -> Iterator[KafkaCluster]:
     """A running Kafka broker; tests put a prefix of their own before topics and groups, and leave it running."""
     with throwaway_brokers() as cluster:
         yield cluster
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    """All services at work on a folder of the test's own."""
+    shop = await Shop(tmp_path).start()
+    yield shop
+    await shop.close()
 
 
 @pytest.fixture(autouse=True)

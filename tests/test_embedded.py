@@ -3,7 +3,7 @@
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,6 @@ from services.sandbox import SandboxSettings
 from services.sandbox import start as start_sandbox
 from services.token_secret import token_secret
 from tests.shop import FINANCE, NOON, PAID_FEN, Process, Shop, check_books, provider
-
-
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    shop = await Shop(tmp_path).start()
-    yield shop
-    await shop.close()
 
 
 def tasks() -> set[str]:

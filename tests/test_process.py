@@ -13,13 +13,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.catalogue import SERVICES
-from services.cli.checkpoints import move_to
 from services.kernel import tracing
 from services.kernel.event_store import StoreRefused
 from services.kernel.kafka.connection import Connection, stop
 from services.kernel.kafka.relay import Relay
 from services.kernel.kafka.topics import ensure, topic_of, topics
 from services.kernel.settings import Settings, load_settings
+from services.kernel.takeover import move_to
 from services.process import Process
 from services.stack.databases import Databases
 from services.stack.kafka import KafkaCluster

@@ -9,12 +9,13 @@ import typer
 
 from services.cli.case_reading import read_case
 from services.cli.case_sheet import show_case
-from services.cli.environment import policy_in_force, settings_in_force
+from services.cli.environment import settings_in_force
 from services.cli.failure import Failure, told
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.words import Language, Words, usual_language
 from services.kernel.actor import ROLES
 from services.kernel.logging import set_up
+from services.policy import policy_in_force
 
 app = typer.Typer(no_args_is_help=True, help="Cases. 售后单。")
 

@@ -6,7 +6,7 @@ Each takes over what it moves: whoever works on it is refused from then on, and 
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -16,13 +16,13 @@ from rich import box
 from rich.table import Table
 
 from services.catalogue import SERVICES, Assembly
-from services.cli.environment import policy_in_force, settings_in_force
+from services.cli.environment import settings_in_force
 from services.cli.failure import Failure, told
 from services.cli.output import paper, show_json
 from services.cli.role import Json, Which, refused
 from services.cli.serving import named
 from services.kernel.clock import clock_of
-from services.kernel.event_store import Checkpoint, Commit, EventStore, Fence, Fenced, StoreRefused
+from services.kernel.event_store import StoreRefused
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection
 from services.kernel.kafka.lag import look_at
 from services.kernel.kafka.relay import Relay
@@ -31,12 +31,11 @@ from services.kernel.lag import checkpoints
 from services.kernel.logging import set_up
 from services.kernel.service import Service
 from services.kernel.settings import Settings
+from services.kernel.takeover import as_owner, move_to
+from services.policy import policy_in_force
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing. 只看不改。")]
 By = Annotated[str, typer.Option(help="Who does it, for the log. 操作人。")]
-
-#: How often it is tried where the one who works on it takes it back in between.
-TRIES: Final = 10
 
 log = structlog.get_logger(__name__)
 
@@ -102,35 +101,11 @@ def rebuild(service: Which, dry_run: DryRun = False, by: By = "", json: Json = F
         views = service.projector
         stands = await service.store.checkpoint(views.name, service.name)
         if not dry_run:
-            await _owned(service.store, views.name, service.name, views.clear)
+            await as_owner(service.store, views.name, service.name, views.clear)
             log.warning("rebuilding", service=service.name, until=stands, by=_who(by))
         return [Move(views.name, service.name, stands, 0)]
 
     _run(service, run, dry_run, json)
-
-
-async def move_to(store: EventStore, consumer: str, source: str, position: int) -> None:
-    """Have a consumer begin anew behind a position, whoever works on it now. Raises `StoreUnavailable`."""
-
-    async def move(fence: Fence) -> None:
-        commit = Commit(checkpoint=(Checkpoint(consumer, source, position),), fence=fence)
-        [outcome] = await store.commit([commit])
-        if isinstance(outcome, Exception):
-            raise outcome
-
-    await _owned(store, consumer, source, move)
-
-
-async def _owned(store: EventStore, consumer: str, source: str, work: Callable[[Fence], Awaitable[None]]) -> None:
-    """Do something as the owner of a source; once more where the one who works on it took it back in between."""
-    for tries_left in reversed(range(TRIES)):
-        claim = await store.claim(consumer, source)
-        try:
-            await work(Fence(consumer, source, claim.epoch))
-            return
-        except Fenced:
-            if not tries_left:
-                raise
 
 
 async def _out_of_range(service: Service[Any], settings: Settings, group: str) -> list[Move]:

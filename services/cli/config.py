@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from contracts.policy import PolicyInvalid
-from services.cli.environment import policy_in_force, settings_in_force, unwritable
+from services.cli.environment import settings_in_force, unwritable
 from services.cli.failure import NOT_LIKE_THIS, Failure
 from services.cli.output import AsJson, DataDir, paper, show_json
 from services.kernel.settings import PREFIX, Settings, SettingsInvalid, sources
+from services.policy import policy_in_force
 
 #: An address, of which all may be seen but the password. What does not look like one is hidden as a whole.
 _ADDRESS: Final = re.compile(

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from contracts.policy import Policy, load_policy, load_policy_file
 from services.cli.failure import Failure
 from services.kernel.http.identity import Tokens
 from services.kernel.settings import Settings, load_settings
@@ -13,11 +12,6 @@ from services.token_secret import token_secret
 def settings_in_force(**options: object) -> Settings:
     """Settings from the environment, and over them the options that were given. Raises `SettingsInvalid`."""
     return load_settings(None, **{name: value for name, value in options.items() if value is not None})
-
-
-def policy_in_force(settings: Settings) -> Policy:
-    """The policy with the shop's changes. Raises `PolicyInvalid`, `OSError`."""
-    return load_policy_file(settings.policy_file) if settings.policy_file else load_policy()
 
 
 def tokens_of(settings: Settings) -> Tokens:

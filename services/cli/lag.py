@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.catalogue import SERVICES
-from services.cli.environment import policy_in_force, settings_in_force
+from services.cli.environment import settings_in_force
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.lag_reading import BROKER, Row, Survey, Surveyor
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
@@ -23,6 +23,7 @@ from services.cli.timeline import words_for
 from services.cli.words import Language, Words, usual_language
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings
+from services.policy import policy_in_force
 
 #: How long two looks are apart, unless said otherwise.
 EVERY_SECONDS: Final = 5.0

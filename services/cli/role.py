@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from services.catalogue import SERVICES
-from services.cli.environment import policy_in_force, settings_in_force, tokens_of
+from services.cli.environment import settings_in_force, tokens_of
 from services.cli.failure import Failure, told
 from services.cli.output import AsJson, show_json
 from services.cli.serving import listening, named, told_to_stop
@@ -20,6 +20,7 @@ from services.kernel.kafka.connection import BrokerRefused
 from services.kernel.logging import set_up
 from services.kernel.service import Service
 from services.kernel.settings import Settings
+from services.policy import policy_in_force
 from services.process import Process
 from services.waiting import Waiting, database_of
 

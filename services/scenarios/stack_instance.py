@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import aiohttp
 import msgspec
@@ -18,12 +18,11 @@ from services.catalogue import SERVICES, Assembly
 from services.embedded import NotSettled
 from services.kernel.actor import Actor
 from services.kernel.clock import FileClock
-from services.kernel.event_store import Checkpoint, Commit, Fence, Fenced
 from services.kernel.http.identity import Tokens
 from services.kernel.kafka.connection import Connection, stop
 from services.kernel.kafka.topics import ensure, topics
-from services.kernel.service import Service
 from services.kernel.settings import PREFIX, load_settings
+from services.kernel.takeover import as_owner, move_to
 from services.sandbox import Move, SandboxServer, SandboxSettings
 from services.sandbox import start as start_sandbox
 from services.scenarios.api_client import READER
@@ -171,15 +170,16 @@ class StackInstance:
 
     async def redeliver(self, times: int) -> None:
         for _ in range(times):
-            for service in self._assemblies.values():
-                for consumer in self._flow.followers(service.service.name):
-                    if consumer != service.service.projector.name:
-                        await _rewound(service.service, consumer)
+            for service in (assembly.service for assembly in self._assemblies.values()):
+                for consumer in self._flow.followers(service.name):
+                    if consumer != service.projector.name:
+                        await move_to(service.store, consumer, service.name, 0)
             await self.settle()
 
     async def rebuild(self) -> None:
         for assembly in self._assemblies.values():
-            await _rewound(assembly.service, assembly.service.projector.name)
+            service, views = assembly.service, assembly.service.projector
+            await as_owner(service.store, views.name, service.name, views.clear)
         await self.settle()
 
     async def restart(self) -> None:
@@ -240,18 +240,3 @@ async def _together(*works: Awaitable[None]) -> None:
     for result in await asyncio.gather(*works, return_exceptions=True):
         if result is not None:
             raise result
-
-
-async def _rewound(service: Service[Any], consumer: str) -> None:
-    """Let a consumer of the service's own log begin anew, whoever it is at the moment."""
-    while True:
-        claim = await service.store.claim(consumer, service.name)
-        fence = Fence(consumer, service.name, claim.epoch)
-        try:
-            if consumer == service.projector.name:
-                await service.projector.clear(fence)
-            else:
-                await service.appender.submit(Commit(checkpoint=(Checkpoint(consumer, service.name, 0),), fence=fence))
-            return
-        except Fenced:  # it took its work up again before we could put it back
-            continue

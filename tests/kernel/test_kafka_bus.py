@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from services.kernel.event_store import Claim, StoreUnavailable
 from services.kernel.kafka import dead_letters
 from services.kernel.kafka.connection import Connection, stop
-from services.kernel.kafka.consumer import start_over
 from services.kernel.kafka.watchdog import Watchdog
+from services.kernel.takeover import move_to
 from services.stack.kafka import KafkaCluster
 from tests.kernel.bus_contract import BusContract, Message, Unreadable, added, effects, started, until
 from tests.kernel.postgres import PostgresDatabase
@@ -115,7 +115,7 @@ async def test_retention_past_the_checkpoint_stops_that_partition(bus: KafkaBus)
     await until(lambda: [at for place, at in sorted(member.consumer.positions.items())] == [1, 4, 4])
     assert await effects(member) == {streams[0]: [1], streams[1]: [1, 2, 3, 4], streams[2]: [1, 2, 3, 4]}
     await bus.send(*(added(streams[0], n) for n in (1, 2, 3, 4)))
-    await start_over(member.store, bus.group(), f"{bus.topic}/0")
+    await move_to(member.store, bus.group(), f"{bus.topic}/0", 0)
     await member.caught_up()
     await until(lambda: not member.parked)
     assert await effects(member) == {one: [1, 2, 3, 4] for one in streams.values()}

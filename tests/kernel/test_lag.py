@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,13 +27,6 @@ from services.stack.postgres import PostgresCluster
 from tests.shop import NOON, Shop
 
 MIGRATIONS = {name: Path(__file__).parents[2] / "services" / name / "migrations" for name in SERVICES}
-
-
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    shop = await Shop(tmp_path).start()
-    yield shop
-    await shop.close()
 
 
 def told(*arguments: str) -> tuple[int, Any]:
@@ -90,15 +82,20 @@ def written(folder: Path) -> dict[str, int]:
 
 
 async def cashier_only_behind(shop: Shop) -> None:
-    """Wait for all other consumers."""
-    for followers in shop.server._followers:
-        for reader in followers.readers:
-            if reader.name != "cashier":
-                await reader.caught_up()
-    for followers in shop.server._followers:  # what the first round led to
-        for reader in followers.readers:
-            if reader.name != "cashier":
-                await reader.caught_up()
+    """Wait for all other consumers: a look in which none is behind, and a second one that finds nothing new."""
+    before: Any = None
+    async with asyncio.timeout(30):
+        while True:
+            lags = (await shop.must("GET", "/v1/lag"))["consumers"]
+            heads = {one.name: await one.store.head_position() for one in services_of(shop)}
+            if heads == before and all(one["consumer"] == "cashier" or one["behind"] == 0 for one in lags):
+                return
+            before = heads
+            await asyncio.sleep(0.02)
+
+
+def services_of(shop: Shop) -> list[Any]:
+    return [shop.service(name) for name in SERVICES]
 
 
 async def shop_events(folder: Path) -> int:

@@ -1,8 +1,7 @@
 """What operators see in figures: counted where it happens, and looked up by whoever leads, never by a scrape."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,13 +17,6 @@ from tests.shop import FINANCE, Shop
 PARK = """INSERT INTO parked_messages (consumer, topic, partition, position, headers, timestamp_ms, stream, sequence,
 type, source, state, cause, error, tries, due_at, parked_at)
 VALUES (?, 't', 0, ?, x'', 0, ?, 1, 't', 's', ?, ?, '', 0, 0, 0)"""
-
-
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    shop = await Shop(tmp_path).start()
-    yield shop
-    await shop.close()
 
 
 @pytest.fixture

@@ -42,15 +42,16 @@ SERVER = "server"
 #: Of routes that are not there; anybody can ask for any number of those.
 UNKNOWN_ROUTE = "unknown"
 
+#: Room for a video and what surrounds it in a form.
+MAX_BODY_BYTES = 52 << 20
+
 _UNKNOWN_IDENTITY = {"WWW-Authenticate": 'Bearer realm="aftersales"'}
 #: Of a few hundred routes; finding a series anew takes longer than adding to it.
 _timer = lru_cache(maxsize=4_096)(REQUEST_SECONDS.labels)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
 
 
-def make_app(
-    policy: Policy, tokens: Tokens, clock: Clock, max_body_bytes: int, service: str = SERVER
-) -> web.Application:
+def make_app(policy: Policy, tokens: Tokens, clock: Clock, service: str = SERVER) -> web.Application:
     """An application that answers nothing but health to strangers, and describes itself at `/docs`.
 
     `service`: whose routes are all that `add_routes` is not told of.
@@ -86,12 +87,12 @@ def make_app(
             log.warning("unavailable", error=repr(error))
             return problem(policy, Refusal("unavailable"), request)
         except web.HTTPException as error:
-            return _translated(policy, error, request, max_body_bytes)
+            return _translated(policy, error, request)
         except Exception:
             log.exception("internal_error")
             return problem(policy, Refusal("internal"), request)
 
-    app = web.Application(middlewares=[observe, guard], client_max_size=max_body_bytes)
+    app = web.Application(middlewares=[observe, guard], client_max_size=MAX_BODY_BYTES)
     app[OWNERS] = {}
     app.add_routes(Docs(policy).routes())
     return app
@@ -143,7 +144,7 @@ def _admitted(actor: Actor, request: web.Request) -> Actor:
     return actor
 
 
-def _translated(policy: Policy, error: web.HTTPException, request: web.Request, max_body_bytes: int) -> web.Response:
+def _translated(policy: Policy, error: web.HTTPException, request: web.Request) -> web.Response:
     """What the web framework refuses by itself, in our words."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = sorted(error.allowed_methods)
@@ -152,7 +153,7 @@ def _translated(policy: Policy, error: web.HTTPException, request: web.Request, 
     if isinstance(error, web.HTTPNotFound):
         return problem(policy, Refusal("not_found"), request)
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return problem(policy, Refusal("upload_too_large", limit_mb=max_body_bytes >> 20), request)
+        return problem(policy, Refusal("upload_too_large", limit_mb=MAX_BODY_BYTES >> 20), request)
     if error.status < 500:
         return problem(policy, Refusal("malformed", reason=error.reason), request)
     raise error

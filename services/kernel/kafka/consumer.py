@@ -19,11 +19,9 @@ from aiokafka.errors import CorruptRecordException, IllegalStateError, KafkaErro
 
 from services.kernel.appender import Appender
 from services.kernel.event_store import (
-    Checkpoint,
     Commit,
     Decode,
     EventStore,
-    Fence,
     Fenced,
     StoreError,
     StoreUnavailable,
@@ -37,6 +35,7 @@ from services.kernel.kafka.topics import dead_letters_of
 from services.kernel.kafka.watchdog import Watchdog
 from services.kernel.log_reader import Handler
 from services.kernel.progress import RETRY_SECONDS
+from services.kernel.takeover import move_to
 
 #: Messages handled between two checkpoints, of all partitions together.
 BATCH_RECORDS: Final = 500
@@ -95,16 +94,6 @@ class PartitionLag(msgspec.Struct, frozen=True):
 
 class ClientStalled(Exception):
     """The client of Kafka does not do its work, and says nothing."""
-
-
-async def start_over(store: EventStore, consumer: str, source: str) -> None:
-    """Have a partition (`{topic}/{number}`) read again from its beginning, whoever works on it now: nothing is done
-    twice, since the inbox knows what was handled. Raises StoreUnavailable."""
-    claim = await store.claim(consumer, source)
-    fence = Fence(consumer, source, claim.epoch)
-    [outcome] = await store.commit([Commit(checkpoint=(Checkpoint(consumer, source, 0),), fence=fence)])
-    if isinstance(outcome, Exception):
-        raise outcome
 
 
 class _Partition:
@@ -241,7 +230,7 @@ class KafkaConsumer:
     async def rewind(self) -> None:
         """Read all partitions that are worked on here again from their beginning. Raises StoreUnavailable."""
         for place, one in list(self._partitions.items()):
-            await start_over(self._store, self.group, one.progress.name)
+            await move_to(self._store, self.group, one.progress.name, 0)
             if self._partitions.get(place) is one:
                 self._drop(one, reclaim_s=0.0)
 
