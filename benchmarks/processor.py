@@ -15,7 +15,7 @@ _PARTS = (
     ("/services/kernel/files", "unit of work"),
     ("/services/kernel/appender", "group commit"),
     ("/services/kernel/sqlite_store", "store"),
-    ("/services/kernel/postgres_store", "store"),
+    ("/services/kernel/postgres/", "store"),
     ("/services/kernel/sql_reads", "store"),
     ("/services/kernel/event_store", "store"),
     ("/services/kernel/ledger", "ledger, hash"),

@@ -21,7 +21,7 @@ from services.garbage import spare_collector
 from services.kernel.appender import Appender
 from services.kernel.event_store import Commit
 from services.kernel.ledger import EVENT_COLUMNS, Ledger, Row
-from services.kernel.postgres_store import PostgresStore
+from services.kernel.postgres.store import PostgresStore
 
 #: Through the appender; a row of the same bytes; the same row into the same indexes.
 Kind = Literal["events", "blobs", "rows"]

@@ -27,7 +27,7 @@ from services.kernel.clock import SystemClock
 from services.kernel.http.identity import Tokens
 from services.kernel.kafka.connection import Connection, stop
 from services.kernel.kafka.topics import ensure, topics
-from services.kernel.postgres_store import PostgresStore
+from services.kernel.postgres.store import PostgresStore
 from services.kernel.settings import PREFIX, Settings, load_settings
 from services.stack.databases import Databases
 from services.stack.kafka import KafkaCluster

@@ -18,7 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.kernel.postgres_store import connect_arguments, no_connection
+from services.kernel.postgres.connection import connect_arguments, no_connection
 
 T = TypeVar("T")
 

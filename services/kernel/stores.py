@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from services.kernel.event_store import Decode, EventStore
-from services.kernel.postgres_store import PostgresStore
+from services.kernel.postgres.store import PostgresStore
 from services.kernel.sqlite_store import SqliteStore
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from services.kernel.event_store import Commit, CommitResult
-from services.kernel.postgres_store import PostgresStore
+from services.kernel.postgres.store import PostgresStore
 
 #: The consumer name under which a relay notes how far it published.
 RELAY = "relay"

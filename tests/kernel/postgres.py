@@ -6,7 +6,7 @@ import asyncpg
 
 from services.kernel.event_store import Statement
 from services.kernel.migrations import migrate
-from services.kernel.postgres_store import PostgresStore
+from services.kernel.postgres.store import PostgresStore
 from services.stack.postgres import PostgresCluster
 from tests.kernel.store_contract import decode
 

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
-from services.kernel import postgres_store
 from services.kernel.appender import Appender
 from services.kernel.event_store import Append, Commit, CommitFailed, Statement, StoreUnavailable, VersionConflict
 from services.kernel.log import Record
-from services.kernel.postgres_store import PostgresStore
+from services.kernel.postgres import connection
+from services.kernel.postgres import store as store_module
+from services.kernel.postgres import transaction as transaction_module
+from services.kernel.postgres.store import PostgresStore
+from services.kernel.postgres.transaction import Judging
 from services.kernel.proof import verify
 from tests.kernel.postgres import PostgresDatabase, open_store
 from tests.kernel.store_contract import append, commit, ids, new
@@ -79,31 +82,42 @@ async def test_no_tail_reader_ever_passes_an_uncommitted_event_of_any_process(
     assert await verify(postgres_database.open()) is None
 
 
-@pytest.mark.parametrize("kind", ["whole", BARE])
-async def test_commit_survives_a_kill_whole_or_not_at_all(postgres_database: PostgresDatabase, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "first_try", "statements"),
+    [
+        ("whole", Judging.AS_EXPECTED, 5),
+        ("whole", Judging.AS_COMMITTED, 6),
+        (BARE, Judging.AS_EXPECTED, 1),
+        (BARE, Judging.AS_COMMITTED, 2),
+    ],
+)
+async def test_commit_survives_a_kill_whole_or_not_at_all(
+    postgres_database: PostgresDatabase, kind: str, first_try: Judging, statements: int
+) -> None:
     """Whichever statement of the commit the process dies at, afterwards the log holds all of it or nothing, what was
     acknowledged before is there, and the next process goes on at once."""
     outcomes = []
     for statement in range(1, NEVER):
         await postgres_database.empty()
-        code, lines = await asyncio.to_thread(_killed_at, postgres_database.url, kind, statement)
+        code, lines = await asyncio.to_thread(_killed_at, postgres_database.url, kind, first_try, statement)
         written = await _all_or_nothing(postgres_database.open(), kind)
         outcomes.append((code, written, lines))
         if code == 0:
             break
     *killed, finished = outcomes
     assert finished == (0, True, ["ready", "acknowledged"])
-    assert len(killed) == (2 if kind == BARE else 6), "each statement of the commit was hit once"
+    assert len(killed) == statements, "each statement of the commit was hit once"
     assert all(lines == ["ready"] for _, _, lines in killed)
     assert not any(written for _, written, _ in killed), "all were killed before COMMIT ran"
 
 
+@pytest.mark.parametrize(("first_try", "statements"), [(Judging.AS_EXPECTED, 5), (Judging.AS_COMMITTED, 6)])
 async def test_commit_survives_a_crash_of_the_server(
-    postgres_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+    postgres_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, first_try: Judging, statements: int
 ) -> None:
     """Whichever statement of the commit the server crashes at, the caller is told that it may try again, nothing half
     is found afterwards, and the same store goes on."""
-    left, done, cluster = NEVER, postgres_store._done, postgres_database.cluster
+    left, done, cluster = NEVER, connection.done, postgres_database.cluster
 
     async def crash_at(connection: Any, asked: Awaitable[Any]) -> Any:
         nonlocal left
@@ -113,7 +127,8 @@ async def test_commit_survives_a_crash_of_the_server(
             await asyncio.to_thread(cluster.start)
         return await done(connection, asked)
 
-    monkeypatch.setattr(postgres_store, "_done", crash_at)
+    monkeypatch.setattr(transaction_module, "done", crash_at)
+    monkeypatch.setattr(store_module, "_TRIES", _from(first_try))
     for statement in range(1, NEVER):
         await postgres_database.empty()
         store = postgres_database.open()
@@ -127,7 +142,7 @@ async def test_commit_survives_a_crash_of_the_server(
         assert isinstance(outcome, StoreUnavailable) == crashed
         if not crashed:
             break
-    assert statement == 7, "each statement of the commit was hit once"
+    assert statement == statements + 1, "each statement of the commit was hit once"
 
 
 @pytest.mark.parametrize("after_s", [0.1, 0.3])
@@ -235,8 +250,13 @@ async def _whole_log(store: PostgresStore) -> list[Record]:
     return await store.read_log(0, 1_000_000, decode=False)
 
 
-def _killed_at(url: str, kind: str, statement: int) -> tuple[int, list[str]]:
-    command = [sys.executable, "-m", __name__, url, kind, str(statement)]
+def _from(first_try: Judging) -> tuple[Judging, ...]:
+    """The ways to judge, from this one on."""
+    return tuple(Judging)[tuple(Judging).index(first_try) :]
+
+
+def _killed_at(url: str, kind: str, first_try: Judging, statement: int) -> tuple[int, list[str]]:
+    command = [sys.executable, "-m", __name__, url, kind, first_try.name, str(statement)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode, done.stdout.split()
@@ -264,7 +284,7 @@ async def _lines(child: asyncio.subprocess.Process) -> list[str]:
 
 def _before(statement: int, act: Callable[[], None]) -> Callable[[], None]:
     """Have something happen right before the n-th statement from when the result is called."""
-    left, done = NEVER, postgres_store._done
+    left, done = NEVER, connection.done
 
     async def counted(connection: Any, asked: Awaitable[Any]) -> Any:
         nonlocal left
@@ -277,7 +297,7 @@ def _before(statement: int, act: Callable[[], None]) -> Callable[[], None]:
         nonlocal left
         left = statement
 
-    vars(postgres_store)["_done"] = counted
+    vars(transaction_module)["done"] = counted
     return begin
 
 
@@ -294,7 +314,7 @@ async def _freeze(store: PostgresStore) -> None:
     """Stop at the last statement of a transaction that holds the lock from its beginning."""
     await store.head_position()
     print("ready", flush=True)
-    postgres_store._TRIES_UNLOCKED = 0
+    store_module._TRIES = (Judging.UNDER_LOCK,)
 
     def freeze() -> None:
         print("frozen", flush=True)
@@ -348,7 +368,7 @@ async def _think(store: PostgresStore, name: str) -> None:
 
 async def _main(url: str, what: str, *how: str) -> None:
     if what == "freeze":
-        postgres_store.IDLE_TIMEOUT_S = 1.0
+        store_module.IDLE_TIMEOUT_S = 1.0
     store = open_store(url)
     match what:
         case "load":
@@ -358,7 +378,8 @@ async def _main(url: str, what: str, *how: str) -> None:
         case "freeze":
             await _freeze(store)
         case kind:
-            await _be_killed(store, kind, int(how[0]))
+            store_module._TRIES = _from(Judging[how[0]])
+            await _be_killed(store, kind, int(how[1]))
     await store.close()
 
 

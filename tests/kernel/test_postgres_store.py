@@ -10,20 +10,23 @@ import msgspec
 import pytest
 from sqlalchemy import make_url
 
-from services.kernel import postgres_store
 from services.kernel.appender import Appender
 from services.kernel.event_store import (
     Claim,
     Commit,
     CommitResult,
     Fenced,
+    Head,
     Statement,
     StoreRefused,
     StoreUnavailable,
     VersionConflict,
 )
+from services.kernel.log import GENESIS
 from services.kernel.migrations import migrate, pending
-from services.kernel.postgres_store import PostgresStore, numbered
+from services.kernel.postgres.statements import LOCK, numbered
+from services.kernel.postgres.store import PostgresStore
+from services.kernel.postgres.transaction import Heads, Judging, Transaction
 from services.kernel.proof import verify
 from services.stack.postgres import PostgresCluster
 from tests.kernel.postgres import MIGRATIONS, PostgresDatabase, open_store
@@ -63,7 +66,7 @@ async def test_busy_database_is_retryable(database: PostgresDatabase) -> None:
     store = database.open(busy_timeout_s=0.05)
     appender = Appender(store)
     other = await database.connect()
-    await other.execute(f"BEGIN; {postgres_store._LOCK}")
+    await other.execute(f"BEGIN; {LOCK}")
     units = [append(f"TB{n}", 0, "a") for n in range(5)]
     outcomes = await asyncio.gather(*map(appender.submit, units), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 5
@@ -78,16 +81,16 @@ async def test_overtaken_batch_is_judged_anew(database: PostgresDatabase, monkey
     """Whoever is overtaken between judging and writing never writes by what is no longer so, and gets through in the
     end by judging under the lock."""
     store, other = database.open(), database.open()
-    judge, overtaken = postgres_store._Transaction._judge, 0
+    judge, overtaken = Transaction._judge, 0
 
-    async def judge_and_be_overtaken(transaction: postgres_store._Transaction, connection: object) -> None:
+    async def judge_and_be_overtaken(transaction: Transaction, connection: object, judging: Judging) -> None:
         nonlocal overtaken
-        await judge(transaction, connection)
+        await judge(transaction, connection, judging)
         if transaction._batch is batch and not connection.is_in_transaction():  # type: ignore[attr-defined]
             await commit(other, append("TB1", overtaken, f"other-{overtaken}"))
             overtaken += 1
 
-    monkeypatch.setattr(postgres_store._Transaction, "_judge", judge_and_be_overtaken)
+    monkeypatch.setattr(Transaction, "_judge", judge_and_be_overtaken)
     batch = [append("TB1", 0, "late"), append("TB2", 0, "a")]
     refused, written = await store.commit(batch)
     assert overtaken == 2
@@ -100,6 +103,42 @@ async def test_overtaken_batch_is_judged_anew(database: PostgresDatabase, monkey
     assert await verify(store) is None
 
 
+async def test_what_is_expected_is_not_asked_for(database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who goes on with what it wrote itself asks the database for nothing; who is wrong, or does not know, asks, and
+    is refused by what the database says."""
+    store, other = database.open(), database.open()
+    asked, committed = 0, Transaction._committed
+
+    async def counted(transaction: Transaction, connection: object) -> object:
+        nonlocal asked
+        asked += 1
+        return await committed(transaction, connection)
+
+    monkeypatch.setattr(Transaction, "_committed", counted)
+    await commit(store, append("TB1", 0, "a"))
+    await commit(store, append("TB1", 1, "b"))
+    assert asked == 0
+    await commit(other, append("TB1", 2, "c"))
+    assert asked == 1, "it does not know the head"
+    [refused] = await store.commit([append("TB1", 2, "late")])
+    assert asked == 2
+    assert isinstance(refused, VersionConflict)
+    assert refused.actual == 3
+    await commit(store, append("TB1", 3, "d"))
+    assert ids(await store.read_log(0, 9)) == ["a", "b", "c", "d"]
+    assert await verify(store) is None
+
+
+def test_heads_are_forgotten_the_oldest_first() -> None:
+    """What a process remembers is bounded, and never taken for another version."""
+    heads = Heads(capacity=2)
+    first, second, third = (Head(f"TB{n}", 1, 1, b"") for n in range(3))
+    heads.note([first, second, first, third])
+    assert [heads.at(f"TB{n}", 1) for n in range(3)] == [first, None, third]
+    assert heads.at("TB0", 2) is None
+    assert heads.at("TB9", 0) == Head("TB9", 0, 0, GENESIS)
+
+
 @pytest.mark.parametrize("unit", [Commit(), append("TB1", 0, "late")], ids=["checkpoint", "append"])
 async def test_owner_that_is_followed_after_judging(
     database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, unit: Commit
@@ -107,15 +146,15 @@ async def test_owner_that_is_followed_after_judging(
     """A claim between judging and writing is noticed under the lock: the former owner's commit is judged anew."""
     store, heir = database.open(), database.open()
     claim = await store.claim("view", "cases")
-    judge, followed = postgres_store._Transaction._judge, 0
+    judge, followed = Transaction._judge, 0
 
-    async def judge_and_be_followed(transaction: postgres_store._Transaction, connection: object) -> None:
+    async def judge_and_be_followed(transaction: Transaction, connection: object, judging: Judging) -> None:
         nonlocal followed
-        await judge(transaction, connection)
+        await judge(transaction, connection, judging)
         if not followed:
             followed = (await heir.claim("view", "cases")).epoch
 
-    monkeypatch.setattr(postgres_store._Transaction, "_judge", judge_and_be_followed)
+    monkeypatch.setattr(Transaction, "_judge", judge_and_be_followed)
     own = msgspec.structs.replace(owned(claim.epoch, position=9), appends=unit.appends)
     refused, written = await store.commit([own, append("TB2", 0, "a")] if unit.appends else [own, Commit()])
     assert isinstance(refused, Fenced)
@@ -129,7 +168,7 @@ async def test_lease_waits_for_no_commit(database: PostgresDatabase) -> None:
     """A holder keeps its lease while its own process's commits wait for their turn and its reads take all they can."""
     store = database.open(busy_timeout_s=30)
     other = await database.connect()
-    await other.execute(f"BEGIN; {postgres_store._LOCK}")
+    await other.execute(f"BEGIN; {LOCK}")
     waiting = [asyncio.create_task(store.commit([append("TB1", 0, "a")]))]
     waiting += [asyncio.create_task(store.query("SELECT pg_sleep(2)")) for _ in range(4)]  # type: ignore[arg-type]
     await asyncio.sleep(0.2)

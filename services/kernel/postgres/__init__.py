@@ -1,0 +1,1 @@
+"""The event store on PostgreSQL; `store.py` is where to begin."""
