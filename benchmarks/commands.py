@@ -60,7 +60,9 @@ def _compare(report: Report, folder: Path, sizes: Sizes) -> None:
             lambda: bare.play(MANY, many, [f"TB{n}" for n in range(MANY)]).per_second,
             lambda: alone.play(MANY, many).per_second,
             lambda: one_row_commits.commits_per_second(_new(folder, f"row{next(rows)}"), body, sizes.rows),
-            lambda: library.commands_per_second(_new(folder, f"lib{next(libraries)}"), sizes.library_commands),
+            lambda: library.commands_per_second(
+                library.on_sqlite(_new(folder, f"lib{next(libraries)}") / "library.db"), sizes.library_commands
+            ),
         )
     unit = "commands/s"
 

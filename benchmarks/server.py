@@ -19,6 +19,7 @@ from aiohttp import web
 
 from benchmarks.peers.bare_handler import bare_app
 from benchmarks.processor import loop_shares, thread_seconds
+from services import loop
 from services.catalogue import SERVICES
 from services.embedded import Embedded
 from services.garbage import spare_collector
@@ -123,7 +124,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(SERVICES))
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
-    asyncio.run(run(given.kind, given.data_dir, tuple(given.only.split(",")), given.profile))
+    loop.run(run(given.kind, given.data_dir, tuple(given.only.split(",")), given.profile))
 
 
 if __name__ == "__main__":

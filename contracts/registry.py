@@ -17,6 +17,13 @@ TOPICS = {
     "liability": "aftersales.liability.v1",
 }
 
+#: Whose events each service hears, besides its own.
+HEARS = {
+    "cases": ("refunds", "liability", "orders"),
+    "refunds": ("cases",),
+    "liability": ("cases", "refunds"),
+}
+
 _MODULES: dict[str, ModuleType] = {
     "orders": orders,
     "cases": cases,

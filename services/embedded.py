@@ -23,6 +23,7 @@ from services.kernel.log_reader import FollowedLog
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
 from services.policy import policy_in_force
+from services.routing import elsewhere
 from services.token_secret import token_secret
 
 log = structlog.get_logger(__name__)
@@ -98,7 +99,7 @@ class Embedded:
             place[name] = make(self.settings, self.policy, self.clock)
 
     async def _listen(self) -> None:
-        app = make_app(self.policy, self.tokens, self.clock)
+        app = make_app(self.policy, self.tokens, self.clock, elsewhere=elsewhere)
         for name, one in self._running.items():
             add_routes(app, name, one.routes())
         app.add_routes([*operations(self._problems, self._set_time), web.get("/v1/lag", self._lag)])

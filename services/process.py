@@ -30,6 +30,7 @@ from services.kernel.refusal import Refusal
 from services.kernel.service import Follower, Service
 from services.kernel.settings import Settings
 from services.policy import policy_in_force
+from services.routing import elsewhere
 from services.token_secret import token_secret
 from services.waiting import Waiting, migrations_of, topics_at
 
@@ -42,6 +43,11 @@ ROLES: Final[Mapping[str, frozenset[str]]] = {
     "relay": frozenset({"relay"}),
     "consume": frozenset({"consume"}),
     "all": frozenset({"api", "relay", "consume"}),
+}
+#: What goes on while brokers are waited for.
+_MEANWHILE: Final[Mapping[str, str]] = {
+    "consume": "read tables are kept and payments are made; what others tell is heard later",
+    "all": "requests are answered, read tables are kept and payments are made; events are published and heard later",
 }
 #: How long requests under way may take when the process stops, and all of it: a supervisor waits ten seconds, and it
 #: has told others before (`drain_seconds`), and tells its last spans afterwards.
@@ -72,14 +78,9 @@ class Publishing(Followers):
 class Consuming:
     """A member of the service's consumer group at work."""
 
-    def __init__(self, consumer: KafkaConsumer, letters: DeadLetterTopic, *, once: bool) -> None:
-        """`once`: it is enough that partitions were shared out once. Whoever answers requests must not be sent none
-        while the broker is away: the log keeps what is to be published.
-        """
+    def __init__(self, consumer: KafkaConsumer, letters: DeadLetterTopic) -> None:
         self._consumer = consumer
         self._letters = letters
-        self._once = once
-        self._was_ready = False
 
     async def start(self) -> None:
         await self._consumer.start()
@@ -88,11 +89,15 @@ class Consuming:
         await self._consumer.stop()
         await self._letters.stop()
 
+    @property
+    def away(self) -> str:
+        """Why nothing at all is heard; "" while all goes well."""
+        return self._consumer.away
+
     def problems(self) -> list[str]:
-        self._was_ready |= self._consumer.ready
-        if self._consumer.ready or (self._once and self._was_ready):
+        if self._consumer.ready:
             return []
-        return [self._consumer.away or "no partitions are assigned and claimed yet"]
+        return [self.away or "no partitions are assigned and claimed yet"]
 
 
 class Process:
@@ -117,7 +122,8 @@ class Process:
         group = group_of(service, connection.prefix)
         self._partition_lags = PartitionLags(service, group, sources, self.service.store, connection)
         self._waiting = Waiting()
-        self._begun = False
+        #: Whether requests are answered; whether all is at work; whether it ever was ready.
+        self._answers = self._begun = self._was_ready = False
         self._leaving = False
         self._activities: list[Activity] = []
         self._consuming: Consuming | None = None
@@ -134,17 +140,31 @@ class Process:
         """Say that it is alive; raises `OSError` where it cannot listen."""
         await self._listener.start()
 
+    async def hesitates(self) -> None:
+        """Wait until it has to wait for something."""
+        await self._waiting.met.wait()
+
     async def begin(self) -> None:
-        """Wait for what it needs, then work. Raises `StoreRefused` and `BrokerRefused`, which waiting cannot mend."""
-        looks = [migrations_of(self.service)]
+        """Wait for what it needs, then work: with its database at once, with the brokers when they are there. Raises
+        `StoreRefused` and `BrokerRefused`, which waiting cannot mend."""
+        await self._waiting.until_clear(migrations_of(self.service))
+        self._answers = True
+        if "consume" in self._does:
+            await self._start(self._steward())
         if self._does & {"relay", "consume"}:
-            looks.append(topics_at(self._connection, topics_of(self.service.name, self.settings)))
-        await self._waiting.until_clear(looks)
-        for activity in self._made():
-            self._activities.append(activity)
-            await activity.start()
+            topics = topics_at(self._connection, topics_of(self.service.name, self.settings))
+            await self._waiting.until_clear(topics, meanwhile=_MEANWHILE.get(self.role, ""))
+        if "relay" in self._does:
+            await self._start(self._relay())
+        if "consume" in self._does:
+            self._consuming = self._consumer()
+            await self._start(self._consuming)
         self._begun = True
         log.info("started", service=self.service.name, role=self.role, url=self.base_url, policy=self.policy.version)
+
+    async def _start(self, activity: Activity) -> None:
+        self._activities.append(activity)
+        await activity.start()
 
     async def leave(self) -> None:
         """Say that it is not ready, for as long as those who send requests need to notice."""
@@ -156,23 +176,15 @@ class Process:
         deadline = asyncio.get_running_loop().time() + STOP_SECONDS
         ending = (activity.stop for activity in self._activities)
         await asyncio.gather(*(_within(deadline, step) for step in (self._finish, *ending)))
-        for step in (self._listener.stop, self.service.close, self._assembly.closed):
+        for step in (self._listener.stop, self._partition_lags.close, self.service.close, self._assembly.closed):
             await _within(deadline, step)
         self._activities.clear()
+        log.info("stopped", service=self.service.name, role=self.role)
 
     async def _finish(self) -> None:
         await self._listener.finish(FINISH_SECONDS)
 
     # -- what it does
-
-    def _made(self) -> list[Activity]:
-        made: list[Activity] = []
-        if "relay" in self._does:
-            made.append(self._relay())
-        if "consume" in self._does:
-            self._consuming = self._consumer()
-            made += [self._consuming, self._steward()]
-        return made
 
     def _relay(self) -> Activity:
         relay = Relay(self.service.name, self._connection, self.service.appender, lambda: leadership.held)
@@ -190,7 +202,7 @@ class Process:
         ]
         service = self.service
         consumer = KafkaConsumer(
-            group,
+            service.name,
             subscriptions,
             service.store,
             service.appender,
@@ -199,7 +211,7 @@ class Process:
             letters,
             watchdog=Watchdog(),
         )
-        return Consuming(consumer, letters, once="api" in self._does)
+        return Consuming(consumer, letters)
 
     def _steward(self) -> Activity:
         """Who follows the service's own log, and its timers."""
@@ -219,17 +231,17 @@ class Process:
     # -- requests
 
     def _app(self) -> web.Application:
-        app = make_app(self.policy, self.tokens, self.clock, self.service.name)
+        app = make_app(self.policy, self.tokens, self.clock, self.service.name, elsewhere)
         app.middlewares.append(self._wait)
         if "api" in self._does:
             add_routes(app, self.service.name, self._assembly.routes())
-        app.add_routes(operations(self._problems, self._set_time))
+        app.add_routes(operations(self._problems, self._set_time, self._waits))
         return app
 
     @web.middleware
     async def _wait(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Until it has begun there is nobody to answer."""
-        if not self._begun and request.path not in OPERATIONS:
+        """Until its database is there nobody can answer."""
+        if not self._answers and request.path not in OPERATIONS:
             raise Refusal("unavailable")
         return await handler(request)
 
@@ -239,10 +251,30 @@ class Process:
     async def _found(self) -> list[str]:
         if self._leaving:
             return ["stopping"]
-        if not self._begun:
+        if not self._answers:
             return [str(self._waiting.obstacle or "starting")]
         # Who stands by is ready, and so is who left an order behind: gauges and the log tell of that.
-        return [*await self.service.problems(), *(self._consuming.problems() if self._consuming else ())]
+        problems = await self.service.problems()
+        if not self._goes_without_brokers():
+            problems = [*problems, *self._lacks()]
+        self._was_ready |= not problems
+        return problems
+
+    def _waits(self) -> Problems:
+        lacks = self._lacks() if self._goes_without_brokers() and not self._leaving else []
+        return {self.service.name: lacks} if lacks else {}
+
+    def _goes_without_brokers(self) -> bool:
+        """Whoever answers requests must not be sent none while brokers are away: the log keeps what is to be
+        published."""
+        away = self._waiting.obstacle or (self._consuming and self._consuming.away)
+        return "api" in self._does and self._answers and (self._was_ready or bool(away))
+
+    def _lacks(self) -> list[str]:
+        """What it cannot do yet, or at the moment, of what needs brokers."""
+        if not self._begun:
+            return [str(self._waiting.obstacle or "starting")]
+        return self._consuming.problems() if self._consuming else []
 
     async def _set_time(self, now: datetime) -> None:
         if "api" not in self._does or not isinstance(self.clock, ManualClock):

@@ -40,19 +40,20 @@ class Waiting:
 
     def __init__(self) -> None:
         self.obstacle: Obstacle | None = None
+        #: Set once anything stood in the way.
+        self.met = asyncio.Event()
 
-    async def until_clear(self, looks: Sequence[Look]) -> None:
-        """Wait for one after the other, told when it begins, once a minute, and when it is over."""
-        for look in looks:
-            await self._until_clear(look)
-
-    async def _until_clear(self, look: Look) -> None:
+    async def until_clear(self, look: Look, *, meanwhile: str = "") -> None:
+        """Wait until nothing stands in the way, told when it begins, once a minute, and when it is over; `meanwhile`:
+        what goes on all the same."""
         told, told_at = "", 0.0
         while obstacle := await look():
             self.obstacle = obstacle
+            self.met.set()
             if obstacle.what != told or time.monotonic() - told_at >= TELL_SECONDS:
                 told, told_at = obstacle.what, time.monotonic()
-                log.warning("waiting", what=obstacle.what, reason=obstacle.reason, do=obstacle.do or None)
+                more = {name: text for name, text in (("do", obstacle.do), ("meanwhile", meanwhile)) if text}
+                log.warning("waiting", what=obstacle.what, reason=obstacle.reason, **more)
             await asyncio.sleep(LOOK_SECONDS)
         if told:
             log.info("waited_for", what=told)

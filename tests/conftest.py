@@ -20,9 +20,21 @@ os.environ.pop("COLUMNS", None)
 FIRST = ("faults", "scenarios/test_library.py", "test_readme.py", "stack/test_stack.py")
 
 
+#: Modules that use one stage, which takes long to set up.
+STAGED = "faults"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long modules first, the others in their order."""
+    """Long modules first, the others in their order. A worker takes a whole module, or all that share a stage: servers
+    are started once."""
     items.sort(key=_place)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """Which tests stay together (`--dist loadgroup`)."""
+    return STAGED if "stage" in getattr(item, "fixturenames", ()) else str(item.path.relative_to(Path(__file__).parent))
 
 
 def _place(item: pytest.Item) -> int:

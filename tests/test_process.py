@@ -25,7 +25,7 @@ from services.stack.databases import Databases
 from services.stack.kafka import KafkaCluster
 from services.stack.postgres import PostgresCluster
 from tests.kernel.collector import Receiver
-from tests.kernel.kafka import messages_in
+from tests.kernel.kafka import forwarding, messages_in
 from tests.shop import FINANCE, NOON, Api
 
 PATIENCE_SECONDS = 60.0
@@ -140,7 +140,12 @@ async def test_services_apart_are_one_system(shop: Shop) -> None:
             return case["losses"] and case["payouts"][0]["status"] == "succeeded"
 
         await until(told)
-        assert (await liability.call("GET", "/v1/cases"))[0] == 404  # each answers for its own service
+        status, refused = await liability.call("GET", "/v1/cases")  # each answers for its own service
+        assert (status, refused["code"], refused["params"]) == (404, "wrong_service", {"service": "cases"})
+        status, refused = await cases.call("POST", f"/v1/cases/{case_id}/confirm-payout", body, by=FINANCE)
+        assert (status, refused["params"]["service"]) == (404, "refunds")
+        assert "refunds" in refused["detail"]
+        assert (await cases.call("GET", "/v1/nothing"))[1]["code"] == "not_found"
 
 
 async def test_one_trace_through_kafka_to_the_charge(shop: Shop) -> None:
@@ -226,13 +231,45 @@ async def test_a_relay_waits_for_its_topics_and_says_so(shop: Shop) -> None:
         await relay.ready()
 
 
-async def test_a_relay_waits_for_its_broker(shop: Shop, unused_tcp_port: int) -> None:
-    """A broker that is away is waited for."""
+@pytest.mark.parametrize("role", ["relay", "consume"])
+async def test_who_needs_a_broker_waits_for_it(shop: Shop, unused_tcp_port: int, role: str) -> None:
+    """A relay or consumer whose broker is away lives, is not ready and tells why."""
     await shop.databases.make()
     await shop.databases.migrate(shop.settings.data_dir)
-    async with shop.running("cases", "all", kafka_servers=f"127.0.0.1:{unused_tcp_port}") as one:
+    async with shop.running("cases", role, kafka_servers=f"127.0.0.1:{unused_tcp_port}") as one:
         await until(lambda: _has(one, "waiting for broker"))
         assert (await one.call("GET", "/healthz"))[0] == 200
+        assert not await one.is_ready()
+
+
+async def test_requests_are_answered_while_the_broker_is_away(
+    shop: Shop, kafka: KafkaCluster, unused_tcp_port: int
+) -> None:
+    """Commands, lists and readiness need the database only; what waits is told in log and `/readyz`, and what was
+    written meanwhile is published as soon as the broker is there."""
+    await shop.prepare()
+    with capture_logs() as logs:
+        async with shop.running("cases", "all", kafka_servers=f"127.0.0.1:{unused_tcp_port}") as cases:
+            await cases.ready()
+            assert "waiting for broker" in (await cases.must("GET", "/readyz"))["waiting"]["cases"][0]
+            case_id = await cases.refund("TB1")
+            assert [row["case_id"] for row in await _items(cases, "/v1/cases?wait=true")] == [case_id]
+            async with forwarding(unused_tcp_port, kafka.servers):
+
+                async def published() -> bool:
+                    topic = topic_of("cases", shop.settings.kafka_prefix)
+                    return bool(await messages_in(Connection.of(shop.settings), topic))
+
+                await until(published)
+                await until(lambda: _waits_for_nothing(cases))
+                assert await cases.is_ready()
+    told = [one for one in logs if one["event"] in ("waiting", "waited_for", "started", "stopped")]
+    assert [one["event"] for one in told] == ["waiting", "waited_for", "started", "stopped"]
+    assert "requests are answered" in told[0]["meanwhile"]
+
+
+async def _waits_for_nothing(one: Running) -> bool:
+    return "waiting" not in await one.must("GET", "/readyz")
 
 
 @pytest.mark.parametrize("wrong", ["password", "database"])

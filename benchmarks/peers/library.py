@@ -1,4 +1,4 @@
-"""The best-known Python event-sourcing library (`eventsourcing`) on SQLite, used as its tutorial says."""
+"""The best-known Python event-sourcing library (`eventsourcing`), used as its tutorial says."""
 
 import time
 from pathlib import Path
@@ -6,6 +6,7 @@ from uuid import UUID
 
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
+from sqlalchemy import make_url
 
 #: Events of an aggregate when a command comes: as many as a usual case has.
 EVENTS_BEFORE_COMMAND = 10
@@ -29,7 +30,7 @@ class LibraryCase(Aggregate):
 
 
 class LibraryCases(Application[UUID]):
-    """Cases on SQLite."""
+    """Cases, wherever the environment says that they are kept."""
 
     def open(self, events: int) -> UUID:
         """A case with so many events."""
@@ -52,13 +53,28 @@ def _propose(case: LibraryCase, number: int) -> None:
     case.propose(proposal=f"P{number % 20}", kind="cash", amount_fen=1000 + number, proposed_by="agent/小李")
 
 
-def _application(file: Path) -> LibraryCases:
+def on_sqlite(file: Path) -> LibraryCases:
+    """Cases in a file."""
     return LibraryCases(env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(file)})
 
 
-def commands_per_second(folder: Path, count: int) -> float:
-    """Commands in process, each on an aggregate of its own that has ten events."""
-    app = _application(folder / "library.db")
+def on_postgres(database_url: str) -> LibraryCases:
+    """Cases in a database, in tables that are made where they are missing."""
+    url = make_url(database_url)
+    return LibraryCases(
+        env={
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_DBNAME": str(url.database),
+            "POSTGRES_HOST": str(url.host or url.query.get("host", "")),
+            "POSTGRES_PORT": str(url.port or url.query.get("port", "")),
+            "POSTGRES_USER": str(url.username),
+            "POSTGRES_PASSWORD": url.password or "",
+        }
+    )
+
+
+def commands_per_second(app: LibraryCases, count: int) -> float:
+    """Commands in process, each on an aggregate of its own that has ten events; closes the application."""
     cases = [app.open(EVENTS_BEFORE_COMMAND) for _ in range(count)]
     began = time.perf_counter()
     for number, case_id in enumerate(cases):
@@ -73,7 +89,7 @@ class LongHistory:
 
     def __init__(self, folder: Path, events: int) -> None:
         self._events = events
-        self._app = _application(folder / f"library-{events}.db")
+        self._app = on_sqlite(folder / f"library-{events}.db")
         self._case_id = self._app.open(events)
 
     def events_per_second(self) -> float:

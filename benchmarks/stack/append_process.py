@@ -17,6 +17,7 @@ import msgspec
 from benchmarks.appends import plan
 from benchmarks.history import stored_bytes
 from contracts.registry import decode
+from services import loop
 from services.garbage import spare_collector
 from services.kernel.appender import Appender
 from services.kernel.event_store import Commit
@@ -116,7 +117,7 @@ def _tell(value: Any) -> None:
 def main() -> None:
     """Do what is asked, until nobody asks any more."""
     while line := sys.stdin.readline():
-        asyncio.run(run(msgspec.json.decode(line, type=Job)))
+        loop.run(run(msgspec.json.decode(line, type=Job)))
 
 
 if __name__ == "__main__":

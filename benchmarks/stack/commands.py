@@ -60,7 +60,7 @@ def run(servers: Servers, report: Report, folder: Path, sizes: Sizes) -> None:
     with ExitStack() as stack:
         one, two = (stack.enter_context(_side(servers, processes)) for processes in (1, 2))
         bare = stack.enter_context(server("bare", folder / "bare"))
-        _compare(report, folder, sizes, one, two, bare)
+        _compare(report, sizes, one, two, bare)
         _explain(report, sizes, one, two)
     report.note(SECTION, f"disk: {servers.flushes_per_second():,.0f} flushes of one block/s, one after another")
 
@@ -71,17 +71,15 @@ def _side(servers: Servers, processes: int) -> Iterator[Side]:
         yield Side(shop, running)
 
 
-def _compare(report: Report, folder: Path, sizes: Sizes, one: Side, two: Side, bare: Server) -> None:
-    libraries = iter(range(sizes.rounds))
-
+def _compare(report: Report, sizes: Sizes, one: Side, two: Side, bare: Server) -> None:
     def bare_per_second(clients: int) -> float:
         count = count_for(clients, sizes)
         return bare.play(workload.spread([f"TB{n}" for n in range(clients)], clients, count)).per_second
 
     def library_per_second() -> float:
-        own = folder / f"library{next(libraries)}"
-        own.mkdir()
-        return library.commands_per_second(own, sizes.library_commands)
+        # In the database of one of the sides, which is idle meanwhile.
+        app = library.on_postgres(one.shop.databases.url_of("cases"))
+        return library.commands_per_second(app, sizes.library_commands)
 
     measures = [
         measure
@@ -98,12 +96,11 @@ def _compare(report: Report, folder: Path, sizes: Sizes, one: Side, two: Side, b
         ours, theirs = through_http[2 * number : 2 * number + 2]
         aim = 0.35 if clients == MANY else 0.0
         _add(report, f"{clients} client{'s' * (clients > 1)}, one process", ours, "bare aiohttp handler", theirs, aim)
-    _add(report, f"{MANY} clients, one process", ours, "eventsourcing on SQLite, in process", lib, 5)
+    _add(report, f"{MANY} clients, one process", ours, "eventsourcing on PostgreSQL, in process", lib, 5)
     _add(report, f"{MANY} clients, two processes", pair, "one process", ours, 1.5)
     latencies = [latency for measured in one.measured[2::3] for latency in measured.latencies_ms]
     p50, p99 = percentile(latencies, 0.5), percentile(latencies, 0.99)
     report.note(SECTION, f"one process, {MANY} clients: latency p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    report.note(SECTION, "the library's own PostgreSQL recorder needs psycopg, which is not installed")
 
 
 def _add(report: Report, name: str, ours: Rounds, peer: str, theirs: Rounds, aim: float) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from aiohttp import web
 
 from contracts.policy import Policy
+from contracts.registry import HEARS
 from services.cases.domain.domain import CasesDomain
 from services.cases.domain.file import OrderFile
 from services.cases.http import CasesHttp
@@ -17,8 +18,8 @@ from services.kernel.service import Part, Service, Timer
 from services.kernel.settings import Settings
 from services.kernel.views import utc
 
-#: `orders`: whoever sells may publish orders on its own topic; without a broker they come over HTTP only.
-HEARS_FROM = ("cases", "refunds", "liability", "orders")
+#: Also its own. `orders`: whoever sells may publish orders on its own topic; without a broker they come over HTTP only.
+HEARS_FROM = ("cases", *HEARS["cases"])
 #: Promises looked at in one round.
 PROMISES_AT_ONCE = 500
 

@@ -28,7 +28,7 @@ def case() -> None:
 @app.command()
 def show(
     case_id: Annotated[str, typer.Argument(help="Its id, as in TB1001-1. 售后单号。")],
-    url: Annotated[str, typer.Option(help="A running server; else the data folder is read. 服务地址。")] = "",
+    url: Annotated[str, typer.Option(help="A running server; else the database is read. 服务地址。")] = "",
     token: Annotated[str, typer.Option(help="Token for --url. 令牌。", show_default=False)] = "",
     role: Annotated[str, typer.Option(help="Whose next actions are shown. 以何岗位查看。")] = "store_manager",
     data_dir: Annotated[Path | None, DataDir] = None,
@@ -40,7 +40,7 @@ def show(
         if role not in ROLES:
             roles = ", ".join(ROLES)
             raise Failure("invalid", f"--role:没有岗位 {role}。可选:{roles}。", f"--role: no role {role}; {roles}.")
-        set_up("error")
+        set_up("error", "pretty")
         settings = settings_in_force(data_dir=data_dir)
         words = Words(policy_in_force(settings), lang or usual_language(os.environ))
         document = asyncio.run(read_case(settings, case_id, role, url, token))

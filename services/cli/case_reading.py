@@ -1,15 +1,20 @@
-"""Reading a case: from a running server, or from the data folder itself; over HTTP both times."""
+"""Reading a case: from a running server, or from the database itself; over HTTP both times."""
 
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import aiohttp
 import msgspec
+from pydantic import SecretStr
 from yarl import URL
 
+from services.cli.database import opened
 from services.cli.environment import tokens_of
 from services.cli.failure import NOT_SO, Failure
 from services.embedded import Embedded
@@ -23,25 +28,48 @@ _PATIENCE = aiohttp.ClientTimeout(total=30)
 
 
 async def read_case(settings: Settings, case_id: str, role: str, url: str = "", token: str = "") -> dict[str, Any]:
-    """Read a case as `role` sees it: at `url`, else from the data folder. Raises `Failure`."""
+    """Read a case as `role` sees it: at `url`, else from the database. Raises `Failure`."""
     if url:
         token = token or _own_token(settings, role)
         return await _read(url, token, case_id)
-    async with _data_folder(settings) as server:
+    async with _reader(settings) as server:
         return await _read(server.base_url, server.token(Actor(role, READER)), case_id)
 
 
 @asynccontextmanager
-async def _data_folder(settings: Settings) -> AsyncIterator[Embedded]:
-    """A server that only reads the folder; one that runs on it is not disturbed."""
+async def _reader(settings: Settings) -> AsyncIterator[Embedded]:
+    """A server that only reads the database; those that run on it are not disturbed, and none need run."""
+    apart = bool(settings.database_url.get_secret_value())
+    if not apart:
+        _must_hold_data(settings)
+    async with opened(settings, "cases") as store:
+        await store.head_position()  # the server would say of a database that is away only that something is
+    if apart:
+        with TemporaryDirectory(prefix="aftersales-") as nowhere:  # nothing is kept beside the database
+            folder = {"data_dir": Path(nowhere), "media_url": ""}
+            async with _reading(settings.model_copy(update=folder)) as server:
+                yield server
+    else:
+        async with _reading(settings) as server:
+            yield server
+
+
+def _must_hold_data(settings: Settings) -> None:
     if not (settings.data_dir / "cases.db").is_file():
         raise Failure(
             "no_data",
-            f"{settings.data_dir} 里没有数据。请用 --data-dir 指定数据目录,或用 --url 指定运行中的服务。",
-            f"There is no data in {settings.data_dir}. Name the data folder with --data-dir, or a server with --url.",
+            f"{settings.data_dir} 里没有数据。请用 --data-dir 指定数据目录,或用 --url 指定运行中的服务;"
+            "用本机的 stack 时先执行 . var/stack/env。",
+            f"There is no data in {settings.data_dir}. Name the data folder with --data-dir, or a server with --url;"
+            " for the stack of this machine, . var/stack/env first.",
             status=NOT_SO,
         )
-    server = Embedded(settings.model_copy(update={"host": "127.0.0.1", "port": 0, "gateway": "manual"}))
+
+
+@asynccontextmanager
+async def _reading(settings: Settings) -> AsyncIterator[Embedded]:
+    own = {"host": "127.0.0.1", "port": 0, "gateway": "manual", "token_secret": SecretStr(secrets.token_urlsafe(48))}
+    server = Embedded(settings.model_copy(update=own))
     try:
         await server.start_reading()
         yield server
@@ -68,8 +96,8 @@ async def _read(url: str, token: str, case_id: str) -> dict[str, Any]:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Failure(
                 "no_server",
-                f"连不上 {url}:{error}。请检查 --url;不写 --url 就直接读数据目录。",
-                f"No server answers at {url}: {error}. Check --url; leave it away to read the data folder.",
+                f"连不上 {url}:{error}。请检查 --url;不写 --url 就直接读数据库。",
+                f"No server answers at {url}: {error}. Check --url; leave it away to read the database.",
                 status=NOT_SO,
             ) from None
     if status != HTTPStatus.OK:

@@ -6,6 +6,7 @@ Each takes over what it moves: whoever works on it is refused from then on, and 
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -16,13 +17,14 @@ from rich import box
 from rich.table import Table
 
 from services.catalogue import SERVICES, Assembly
+from services.cli.database import on_database, place_of
 from services.cli.environment import settings_in_force
-from services.cli.failure import Failure, told
-from services.cli.output import paper, show_json
+from services.cli.failure import Failure, reason_of, told
+from services.cli.output import DataDir, paper, show_json
 from services.cli.role import Json, Which, refused
 from services.cli.serving import named
 from services.kernel.clock import clock_of
-from services.kernel.event_store import StoreRefused
+from services.kernel.event_store import StoreUnavailable
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection
 from services.kernel.kafka.lag import look_at
 from services.kernel.kafka.relay import Relay
@@ -30,7 +32,7 @@ from services.kernel.kafka.topics import group_of, topic_of
 from services.kernel.lag import checkpoints
 from services.kernel.logging import set_up
 from services.kernel.service import Service
-from services.kernel.settings import Settings
+from services.kernel.settings import PREFIX, Settings
 from services.kernel.takeover import as_owner, move_to
 from services.policy import policy_in_force
 
@@ -75,7 +77,7 @@ def republish(
             log.warning("republishing", service=service.name, after=before, until=stands, by=_who(by))
         return [Move(Relay.name, service.name, stands, before)]
 
-    _run(service, run, dry_run, json)
+    _run(service, run, dry_run, json, needs=("DATABASE_URL",))
 
 
 def resume(service: Which, dry_run: DryRun = False, by: By = "", json: Json = False) -> None:
@@ -91,10 +93,16 @@ def resume(service: Which, dry_run: DryRun = False, by: By = "", json: Json = Fa
             log.warning("resumed", consumer=group, source=move.source, at=move.position, to=move.to, by=_who(by))
         return moves
 
-    _run(service, run, dry_run, json)
+    _run(service, run, dry_run, json, needs=("DATABASE_URL", "KAFKA_SERVERS"))
 
 
-def rebuild(service: Which, dry_run: DryRun = False, by: By = "", json: Json = False) -> None:
+def rebuild(
+    service: Which,
+    dry_run: DryRun = False,
+    by: By = "",
+    data_dir: Annotated[Path | None, DataDir] = None,
+    json: Json = False,
+) -> None:
     """Write a service's read tables anew from its log, while it is at work. 从日志重建某服务的查询表。"""
 
     async def run(service: Service[Any], _: Settings) -> list[Move]:
@@ -105,7 +113,7 @@ def rebuild(service: Which, dry_run: DryRun = False, by: By = "", json: Json = F
             log.warning("rebuilding", service=service.name, until=stands, by=_who(by))
         return [Move(views.name, service.name, stands, 0)]
 
-    _run(service, run, dry_run, json)
+    _run(service, run, dry_run, json, data_dir=data_dir)
 
 
 async def _out_of_range(service: Service[Any], settings: Settings, group: str) -> list[Move]:
@@ -125,35 +133,61 @@ async def _out_of_range(service: Service[Any], settings: Settings, group: str) -
     ]
 
 
-def _run(service: str, work: Work, dry_run: bool, json: bool) -> None:
+def _run(
+    service: str, work: Work, dry_run: bool, json: bool, *, needs: Sequence[str] = (), data_dir: Path | None = None
+) -> None:
+    """`needs`: settings without which there is nothing to do, by their short names."""
     with told(json):
-        settings = settings_in_force()
-        set_up(settings.log_level, settings.log_format)
+        settings = settings_in_force(data_dir=data_dir)
+        set_up(settings.log_level, "pretty")
         [name] = named([service])
+        _must_be_set(settings, needs)
+        _must_be_there(settings, name)
         assembly = SERVICES[name](settings, policy_in_force(settings), clock_of(settings))
-        moves = asyncio.run(_done(assembly, work, settings))
+        with on_database(settings, name):
+            moves = asyncio.run(_done(assembly, work, settings))
         if json:
             show_json({"service": name, "dry_run": dry_run, "moves": moves})
         else:
             _show(moves, dry_run)
 
 
+def _must_be_set(settings: Settings, needs: Sequence[str]) -> None:
+    given = {"DATABASE_URL": settings.database_url.get_secret_value(), "KAFKA_SERVERS": settings.kafka_servers}
+    if lacking := ", ".join(PREFIX + name for name in needs if not given[name]):
+        raise Failure(
+            "settings_missing",
+            f"需要 {lacking}:此命令只用于经 Kafka 互通的服务。用本机的 stack 时先执行 . var/stack/env;"
+            "用 aftersales serve 时不需要此命令。",
+            f"This needs {lacking}: it is for services that reach one another through Kafka. For the stack of this"
+            " machine, . var/stack/env first; with aftersales serve there is nothing to do.",
+        )
+
+
+def _must_be_there(settings: Settings, service: str) -> None:
+    """Before anything is made beside a database that is not there."""
+    with on_database(settings, service):
+        if not settings.database_url.get_secret_value() and not Path(place_of(settings, service)).is_file():
+            raise StoreUnavailable("not there")
+
+
 async def _done(assembly: Assembly, work: Work, settings: Settings) -> list[Move]:
     try:
         return await work(assembly.service, settings)
-    except (StoreRefused, BrokerRefused) as error:
+    except BrokerRefused as error:
         raise refused(error) or error from None
     except BrokerAway as away:
-        raise Failure("broker_away", f"连不上 Kafka:{away}", f"Kafka cannot be reached: {away}") from None
+        where = f"{settings.kafka_servers}: {reason_of(away)}"
+        raise Failure("broker_away", f"连不上 Kafka {where}", f"Kafka cannot be reached, {where}") from None
     finally:
         await assembly.service.close()
         await assembly.closed()
 
 
 def _show(moves: Sequence[Move], dry_run: bool) -> None:
-    table = Table(
-        "消费者 consumer", "来源 source", "原位置 was at", "移到 moved to", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("消费者 consumer", "来源 source", "原位置 was at", "移到 moved to"):
+        table.add_column(heading, overflow="fold")
     for move in moves:
         table.add_row(move.consumer, move.source, str(move.position), str(move.to))
     console = paper()

@@ -1,9 +1,8 @@
 """`aftersales config check`: what is in force, where it comes from, and what is wrong with it."""
 
 import os
-import re
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
@@ -12,17 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from contracts.policy import PolicyInvalid
+from services.cli.address import without_password
 from services.cli.environment import settings_in_force, unwritable
 from services.cli.failure import NOT_LIKE_THIS, Failure
 from services.cli.output import AsJson, DataDir, paper, show_json
 from services.kernel.settings import PREFIX, Settings, SettingsInvalid, sources
 from services.policy import policy_in_force
-
-#: An address, of which all may be seen but the password. What does not look like one is hidden as a whole.
-_ADDRESS: Final = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/?#@]*@)?(?P<place>[^@?#]*)(?P<query>\?[^@]*)?"
-)
-_VALUE: Final = re.compile(r"=[^&]*")
 
 app = typer.Typer(no_args_is_help=True, help="Configuration. 配置。")
 
@@ -89,20 +83,10 @@ def _shown(value: Any, secret: bool) -> Any:
     if isinstance(value, (int, float)) or value is None:
         return value
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    address = _ADDRESS.fullmatch(text)
-    if address:
-        return "".join((address["scheme"], _user(address["user"]), address["place"], _query(address["query"])))
+    address = without_password(text)
+    if address is not None:
+        return address
     return "***" if text and (secret or "://" in text) else text
-
-
-def _user(user: str | None) -> str:
-    name, colon, _ = (user or "").rstrip("@").partition(":")
-    return "" if user is None else f"{name}:***@" if colon else user
-
-
-def _query(query: str | None) -> str:
-    """Parameters may hold passwords too; which ones, only their drivers know."""
-    return "" if query is None else _VALUE.sub("=***", query)
 
 
 def _show(rows: list[dict[str, Any]], policy: str, mistakes: list[str]) -> None:

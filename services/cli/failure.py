@@ -1,5 +1,6 @@
 """What went wrong, told to a person in both languages (or as JSON) instead of a traceback."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -52,6 +53,17 @@ def _tell(failure: Failure, json: bool) -> None:
     typer.echo(f"{failure.zh}\n{failure.en}", err=True)
     for mistake in failure.mistakes:
         typer.echo(f"  {mistake}", err=True)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, as a person says it: what the error that caused it tells, or what it is called."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
 
 
 def failure_of(error: Exception) -> Failure | None:

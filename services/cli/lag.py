@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,10 +16,9 @@ from rich.table import Table
 from services.catalogue import SERVICES
 from services.cli.environment import settings_in_force
 from services.cli.failure import NOT_SO, Failure, told
-from services.cli.lag_reading import BROKER, Row, Survey, Surveyor
+from services.cli.lag_reading import BROKER, Parked, Row, Survey, Surveyor
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.timeline import words_for
-from services.cli.words import Language, Words, usual_language
+from services.cli.words import Language, Words, plural, usual_language
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings
 from services.policy import policy_in_force
@@ -28,7 +26,7 @@ from services.policy import policy_in_force
 #: How long two looks are apart, unless said otherwise.
 EVERY_SECONDS: Final = 5.0
 
-Show = Callable[[Survey], None]
+Show = Callable[[Surveyor, Survey], None]
 
 
 def lag(
@@ -42,17 +40,22 @@ def lag(
     lang: Annotated[Language | None, InLanguage] = None,
     json: Annotated[bool, AsJson] = False,
 ) -> None:
-    """How far every consumer is behind; works while services are down. 各消费者落后多少(服务停着也能看)。"""
+    """How far every consumer is behind; works while services are down. Ends with 1 where messages were set aside or
+    lost, or something could not be asked. 各消费者落后多少(服务停着也能看);有消息搁置、丢失或读不到时退出码为 1。
+    """
     with told(json):
-        set_up("error")
+        set_up("error", "pretty")
         settings = settings_in_force(data_dir=data_dir)
         words = Words(policy_in_force(settings), lang or usual_language(os.environ))
-        show: Show = show_json if json else lambda survey: _show(paper(), words, survey, clear=watch)
+
+        def show(surveyor: Surveyor, survey: Survey) -> None:
+            show_json(survey) if json else _show(paper(), words, surveyor, survey, clear=watch)
+
         try:
             last = asyncio.run(_look(settings, _named(service), show, every, looks if watch else 1))
         except KeyboardInterrupt:
             raise typer.Exit(0) from None
-        if last.away:
+        if last.needs_somebody:
             raise typer.Exit(NOT_SO)
 
 
@@ -71,41 +74,49 @@ def _named(given: list[str] | None) -> list[str]:
 async def _look(settings: Settings, services: Sequence[str], show: Show, every: float, looks: int) -> Survey:
     surveyor = Surveyor(settings, services)
     try:
-        show(survey := await surveyor.look())
+        show(surveyor, survey := await surveyor.look())
         done = 1
         while done != looks:
             await asyncio.sleep(every)
-            show(survey := await surveyor.look())
+            show(surveyor, survey := await surveyor.look())
             done += 1
         return survey
     finally:
         await surveyor.close()
 
 
-def _show(console: Console, words: Words, survey: Survey, clear: bool) -> None:
+def _show(console: Console, words: Words, surveyor: Surveyor, survey: Survey, clear: bool) -> None:
     if clear and console.is_terminal:
         console.clear()
-    trends = any(row.trend for row in survey.consumers)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for zh, en in (("服务", "service"), ("消费者", "consumer"), ("来源", "source")):
-        table.add_column(words.say(zh, en), overflow="fold")
-    figures = [("落后(条)", "events behind"), ("最早一条已等", "oldest waits")]
-    if trends:
-        figures += [("到达/秒", "arriving/s"), ("处理/秒", "handled/s"), ("清空还需", "clears in")]
-    for zh, en in figures:
-        table.add_column(words.say(zh, en), justify="right", no_wrap=True)
-    for _, rows in groupby(survey.consumers, lambda row: (row.service, row.consumer, row.source)):
-        table.add_row(*_cells(words, list(rows), trends))
-    console.print(table)
-    for part, reason in survey.away.items():
-        console.print(f"[red]✗[/] {escape(_away(words, part, reason))}", soft_wrap=True)
-    for row in survey.consumers:
-        if row.lost:
-            console.print(f"[red]✗[/] {escape(_lost(words, row))}", soft_wrap=True)
-        if row.parked:
-            console.print(f"[red]✗[/] {escape(_parked(words, row))}", soft_wrap=True)
+    if survey.consumers:
+        console.print(lag_table(words, survey))
+        console.print()
+    for trouble in _troubles(words, survey):
+        console.print(f"[red]✗[/] {escape(trouble)}".replace("\n", "\n  "), soft_wrap=True)
+    for way in surveyor.ways_out():
+        console.print(f"  {escape(way)}", soft_wrap=True)
     if survey.caught_up:
         console.print(f"[green]✓[/] {words.say('全部处理完', 'everything is handled')}")
+
+
+def lag_table(words: Words, survey: Survey) -> Table:
+    """One that fits on 80 columns: services are headings, figures short, and only names of unusual length fold."""
+    trends = any(row.trend for row in survey.consumers)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for zh, en in (("消费者", "consumer"), ("来源", "source")):
+        table.add_column(words.stacked(zh, en), overflow="fold")
+    figures = [("落后", "behind"), ("最早已等", "oldest")]
+    if trends:
+        figures += [("每秒进/出", "in/out /s"), ("清空还需", "clears in")]
+    for zh, en in figures:
+        table.add_column(words.stacked(zh, en), justify="right", no_wrap=True)
+    order = {name: place for place, name in enumerate(SERVICES)}
+    rows = sorted(survey.consumers, key=lambda row: order[row.service])
+    for service, of_service in groupby(rows, lambda row: row.service):
+        table.add_row(f"[bold]{service}[/]")
+        for _, partitions in groupby(of_service, lambda row: (row.consumer, row.source)):
+            table.add_row(*_cells(words, list(partitions), trends))
+    return table
 
 
 def _cells(words: Words, rows: list[Row], trends: bool) -> list[str]:
@@ -114,8 +125,8 @@ def _cells(words: Words, rows: list[Row], trends: bool) -> list[str]:
     source = first.source if first.partition is None else f"{first.source} ({len(rows)})"
     behind = None if any(row.behind is None for row in rows) else sum(row.behind or 0 for row in rows)
     oldest = max(row.seconds or 0.0 for row in rows)
-    cells = [first.service, first.consumer, source, "?" if behind is None else str(behind)]
-    cells.append(_duration(words, oldest) if behind else "")
+    cells = [f"  {escape(first.consumer)}", escape(source), "?" if behind is None else str(behind)]
+    cells.append(words.roughly(oldest) if behind else "")
     if trends:
         cells += _trend(words, rows, behind or 0)
     return cells
@@ -124,37 +135,51 @@ def _cells(words: Words, rows: list[Row], trends: bool) -> list[str]:
 def _trend(words: Words, rows: list[Row], behind: int) -> list[str]:
     known = [row.trend for row in rows if row.trend]
     if not known:
-        return ["", "", ""]
+        return ["", ""]
     arriving = sum(one.arriving_per_second for one in known)
     handled = sum(one.handled_per_second for one in known)
     clears = ""
     if behind:
-        grows = words.say("不减", "never")
-        clears = _duration(words, behind / (handled - arriving)) if handled > arriving else grows
-    return [f"{arriving:.1f}", f"{handled:.1f}", clears]
+        clears = words.roughly(behind / (handled - arriving)) if handled > arriving else "∞"
+    return [f"{_rate(arriving)}/{_rate(handled)}", clears]
 
 
-def _duration(words: Words, seconds: float) -> str:
-    return words_for(words, timedelta(seconds=seconds)) or f"< 1 {words.say('秒', 's')}"
+def _rate(per_second: float) -> str:
+    return f"{per_second:.1f}" if per_second < 100 else f"{per_second:.0f}"
+
+
+def _troubles(words: Words, survey: Survey) -> Iterator[str]:
+    """What time alone does not mend."""
+    for part, reason in survey.away.items():
+        yield _away(words, part, reason)
+    for row in survey.consumers:
+        if row.lost:
+            yield _lost(words, row)
+    for service, parked in survey.parked.items():
+        yield _parked(words, service, parked)
 
 
 def _away(words: Words, part: str, reason: str) -> str:
     if part == BROKER:
-        return words.say(f"连不上 Kafka:{reason}", f"Kafka cannot be reached: {reason}")
-    return words.say(f"{part} 的数据库读不了:{reason}", f"the database of {part} cannot be read: {reason}")
+        return words.stacked(f"连不上 Kafka {reason}", f"Kafka cannot be reached, {reason}")
+    return words.stacked(f"打不开 {part} 的数据库 {reason}", f"the database of {part} cannot be read, {reason}")
 
 
 def _lost(words: Words, row: Row) -> str:
-    where = f"{row.service} ← {row.source}/{row.partition}"
-    return words.say(
-        f"{where}:有 {row.lost} 条在处理之前已被 Kafka 删除,见 aftersales resume",
-        f"{where}: Kafka deleted {row.lost} messages before they were handled; see aftersales resume",
+    where, lost = f"{row.service} ← {row.source}/{row.partition}", plural(row.lost, "message")
+    again = f"aftersales republish {row.source}" if row.source in SERVICES else ""
+    resume = f"aftersales resume {row.service}"
+    return words.stacked(
+        f"{where}:有 {row.lost} 条在处理之前已被 Kafka 删除。先 {again or '请上游重新发送'},再 {resume}",
+        f"{where}: Kafka deleted {lost} that nobody had handled."
+        f" First {again or 'have the upstream system send again'}, then {resume}",
     )
 
 
-def _parked(words: Words, row: Row) -> str:
-    where = f"{row.service} ← {row.source}/{row.partition}"
-    return words.say(
-        f"{where}:有 {row.parked} 条无法处理,见 aftersales dlq list --service {row.service}",
-        f"{where}: {row.parked} messages do not go on; see aftersales dlq list --service {row.service}",
+def _parked(words: Words, service: str, parked: Parked) -> str:
+    number, dead = parked.dead + parked.waiting, parked.dead
+    see = f"aftersales dlq list --service {service}"
+    return words.stacked(
+        f"{service}:有 {number} 条消息搁置(其中死信 {dead} 条),见 {see}",
+        f"{service}: {plural(number, 'message')} set aside, {dead} of them dead; see {see}",
     )

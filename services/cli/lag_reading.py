@@ -10,15 +10,17 @@ from typing import Final, NamedTuple
 import msgspec
 from aiokafka import TopicPartition
 
-from contracts.registry import TOPICS, decode
+from contracts.registry import HEARS, TOPICS, decode
 from services.catalogue import SERVICES
+from services.cli.database import DATABASE_ERRORS, trouble_of, ways_out
+from services.cli.failure import reason_of
 from services.kernel.clock import SystemClock, clock_of
 from services.kernel.event_store import EventStore, StoreError
 from services.kernel.gauges import RELAY
 from services.kernel.kafka import parking
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection
 from services.kernel.kafka.lag import look_at
-from services.kernel.kafka.topics import HEARS, group_of, topic_of
+from services.kernel.kafka.topics import group_of, topic_of
 from services.kernel.lag import Checkpoint, Look, Trend, checkpoints, of_log, trend
 from services.kernel.settings import Settings
 from services.kernel.stores import open_store
@@ -48,11 +50,19 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     trend: Trend | None = None
 
 
+class Parked(msgspec.Struct, frozen=True):
+    """Messages of a service that do not go on: `aftersales dlq list` shows them."""
+
+    dead: int = 0
+    waiting: int = 0
+
+
 class _Held(NamedTuple):
     """What a service's database says of the partitions that it hears."""
 
     positions: dict[TopicPartition, int] = {}
     parked: dict[TopicPartition, int] = {}
+    states: Parked = Parked()
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -63,6 +73,13 @@ class Survey(msgspec.Struct, frozen=True):
     consumers: list[Row]
     away: dict[str, str]
     """What could not be asked, and why: a database by its service, or `kafka`."""
+    parked: dict[str, Parked] = {}
+    """By service, where there are any."""
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether there is something that time alone does not mend, or something could not be seen."""
+        return bool(self.away or self.parked or any(row.lost for row in self.consumers))
 
 
 class Surveyor:
@@ -76,17 +93,25 @@ class Surveyor:
             name: open_store(settings.database_of(name), decode, readers=1) for name in SERVICES
         }
         self._before: dict[tuple[str, Checkpoint | TopicPartition], tuple[float, Look]] = {}
+        self._errors: dict[str, Exception] = {}
 
     async def look(self) -> Survey:
         """Look at all databases at once, then at the brokers; what does not answer in time is `away`."""
         away: dict[str, str] = {}
+        self._errors = {}
         found = await asyncio.gather(*(self._service(name, away) for name in self._services))
         rows = [row for own, _ in found for row in own]
+        held = dict(zip(self._services, (foreign for _, foreign in found), strict=True))
+        parked = {name: one.states for name, one in held.items() if one.states != Parked()}
         if self._brokers is not None:
-            held = dict(zip(self._services, (foreign for _, foreign in found), strict=True))
             rows += await self._partitions(self._brokers, {name: held[name] for name in held if name not in away}, away)
-        caught_up = not away and not any(row.behind or row.lost or row.parked for row in rows)
-        return Survey(self._now(), caught_up, rows, away)
+        caught_up = not away and not parked and not any(row.behind or row.lost for row in rows)
+        return Survey(self._now(), caught_up, rows, away, parked)
+
+    def ways_out(self) -> list[str]:
+        """What to do about the databases that were away at the last look, zh / en each."""
+        ways = (way for service, error in self._errors.items() for way in ways_out(self._settings, service, error))
+        return list(dict.fromkeys(ways))
 
     async def close(self) -> None:
         """Let go of the databases."""
@@ -107,15 +132,18 @@ class Surveyor:
                 known = await checkpoints(store)
                 rows = [await self._log(service, one) for one in self._followers(service, known)]
                 left = await parking.counts(store, group)
-        except (StoreError, OSError) as error:  # a timeout is an OSError
-            away[service] = str(error) or f"no answer within {DATABASE_SECONDS:g} s"
+        except (StoreError, OSError, *DATABASE_ERRORS) as error:  # a timeout is an OSError
+            self._errors[service] = error
+            away[service] = trouble_of(self._settings, service, error)
             return [], _Held()
         partitions = [one for one in known if one.partition and one.consumer == group]
         parked: Counter[TopicPartition] = Counter()
-        for (topic, number, _), messages in left.items():
+        states: Counter[str] = Counter()
+        for (topic, number, state), messages in left.items():
             parked[TopicPartition(topic, number)] += messages
+            states[state] += messages
         positions = {TopicPartition(*one.partition): one.position for one in partitions if one.partition}
-        return rows, _Held(positions, dict(parked))
+        return rows, _Held(positions, dict(parked), Parked(states[parking.DEAD], states[parking.WAITING]))
 
     def _followers(self, service: str, known: Iterable[Checkpoint]) -> list[Checkpoint]:
         """Who follows logs as things are set up now; a database may know others from before."""
@@ -149,14 +177,14 @@ class Surveyor:
         rows: list[Row] = []
         if not held:
             await self._check(brokers, away)
-        for service, (positions, parked) in held.items():
+        for service, (positions, parked, _) in held.items():
             wanted = {topic_of(source, brokers.prefix) for source in HEARS[service]}
             known = {one: position for one, position in positions.items() if one.topic in wanted}
             before = {one: self._before[service, one][1] for one in known if (service, one) in self._before}
             try:
                 looks = {} if BROKER in away else await look_at(brokers, wanted, known, before)
             except (BrokerAway, BrokerRefused) as error:
-                away[BROKER] = str(error)
+                away[BROKER] = self._reason(error)
                 looks = {}
             rows += [
                 self._partition(service, one, known.get(one, 0), parked.get(one, 0), looks.get(one))
@@ -169,7 +197,10 @@ class Surveyor:
         try:
             await brokers.check()
         except (BrokerAway, BrokerRefused) as error:
-            away[BROKER] = str(error)
+            away[BROKER] = self._reason(error)
+
+    def _reason(self, error: Exception) -> str:
+        return f"{self._settings.kafka_servers}: {reason_of(error)}"
 
     def _partition(self, service: str, one: TopicPartition, position: int, parked: int, look: Look | None) -> Row:
         source = next(source for source in TOPICS if topic_of(source, self._settings.kafka_prefix) == one.topic)

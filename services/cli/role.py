@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services import loop
 from services.catalogue import SERVICES
 from services.cli.environment import settings_in_force, tokens_of
 from services.cli.failure import Failure, told
@@ -29,6 +30,8 @@ Host = Annotated[str | None, typer.Option(help="Address to listen on. 监听地�
 Port = Annotated[int | None, typer.Option(help="Port; 0 takes a free one. 端口,0 表示任选。")]
 Json = Annotated[bool, AsJson]
 
+#: How long it may take to find out whether a database lets us in, before it is told where the process listens.
+SILENT_SECONDS: Final = 3.0
 #: Roles that need the broker; requests are answered without it.
 _WITH_BROKER: Final = ("relay", "consume", "all")
 
@@ -79,7 +82,7 @@ def _run(role: str, service: str, host: str | None, port: int | None, json: bool
         set_up(settings.log_level, settings.log_format, service=name, role=role)
         _must_be_apart(settings, role)
         tokens_of(settings)
-        asyncio.run(_serve(settings, name, role, json))
+        loop.run(_serve(settings, name, role, json))
 
 
 def _must_be_apart(settings: Settings, role: str) -> None:
@@ -104,8 +107,7 @@ async def _serve(settings: Settings, service: str, role: str, json: bool) -> Non
         with told_to_stop() as stop:
             with listening(settings):
                 await process.listen()
-            _tell(process, json)
-            await _begun_or_stopped(process, stop)
+            await _work(process, stop, json)
             spare_collector()
             await stop.wait()
         await process.leave()
@@ -114,15 +116,27 @@ async def _serve(settings: Settings, service: str, role: str, json: bool) -> Non
         await tracing.shut_down()
 
 
-async def _begun_or_stopped(process: Process, stop: asyncio.Event) -> None:
+async def _work(process: Process, stop: asyncio.Event, json: bool) -> None:
+    """Begin, or end the beginning when told to stop. Where it listens is told when it has begun or waits for what is
+    away: not before it is known whether it is let in. Raises `Failure` where it is refused."""
     beginning = asyncio.create_task(process.begin(), name="begin")
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([beginning, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not beginning.done():
-        beginning.cancel()
-        await asyncio.wait([beginning])
-    elif error := beginning.exception():
+    waiting = asyncio.create_task(process.hesitates())
+    tasks = (beginning, stopping, waiting)
+    try:
+        await asyncio.wait(tasks, timeout=SILENT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        _must_be_let_in(beginning)
+        _tell(process, json)
+        await asyncio.wait([beginning, stopping], return_when=asyncio.FIRST_COMPLETED)
+        _must_be_let_in(beginning)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def _must_be_let_in(beginning: "asyncio.Task[None]") -> None:
+    if beginning.done() and (error := beginning.exception()):
         raise refused(error) or error
 
 
@@ -130,7 +144,7 @@ async def _migrate(settings: Settings, service: Service[Any]) -> bool:
     """Whether there was anything to do."""
     try:
         if service.store.shared:
-            await Waiting().until_clear([database_of(service)])
+            await Waiting().until_clear(database_of(service))
         behind = await service.is_behind()
         await service.migrate()
         return behind

@@ -1,13 +1,14 @@
 """`aftersales serve`: the services at work, until SIGTERM or SIGINT."""
 
-import asyncio
 import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
+import structlog
 import typer
 
+from services import loop
 from services.catalogue import SERVICES
 from services.cli.claim import claimed
 from services.cli.environment import make_folder, settings_in_force, tokens_of
@@ -25,6 +26,8 @@ from services.kernel.settings import Settings, SettingsInvalid
 #: The token that a first start prints, so that a newcomer can begin.
 FIRST_ACTOR: Final = Actor("store_manager", "newcomer")
 FIRST_TOKEN_DAYS: Final = 7
+
+log = structlog.get_logger(__name__)
 
 
 def serve(
@@ -44,7 +47,7 @@ def serve(
         set_up(settings.log_level, settings.log_format, role="serve")
         make_folder(settings.data_dir)
         with claimed(settings.data_dir, names):
-            asyncio.run(_serve(settings, names, json))
+            loop.run(_serve(settings, names, json))
 
 
 def _must_be_embedded(settings: Settings) -> None:
@@ -74,6 +77,7 @@ async def _serve(settings: Settings, names: list[str], json: bool) -> None:
         await server.leave()
     finally:
         await server.stop()
+        log.info("stopped", services=names)
         await tracing.shut_down()
 
 

@@ -11,10 +11,11 @@ from rich import box
 from rich.table import Table
 
 from services.cli.environment import settings_in_force
-from services.cli.failure import NOT_SO, Failure, told
+from services.cli.failure import NOT_SO, Failure, reason_of, told
 from services.cli.output import AsJson, paper, show_json
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection, stop
 from services.kernel.kafka.topics import Difference, Found, TopicRefused, ensure, look, topics
+from services.kernel.logging import set_up
 from services.kernel.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Topics at the brokers. Kafka 主题。")
@@ -87,11 +88,13 @@ async def _look(settings: Settings) -> list[Found]:
 
 
 async def _admin(settings: Settings) -> AIOKafkaAdminClient:
+    set_up("critical", "pretty")  # what the client logs of a broker that is away is said below
     if not settings.kafka_servers:
         raise Failure(
             "no_broker",
-            "没有设置 Kafka。请设 AFTERSALES_KAFKA_SERVERS(主机:端口)。",
-            "No brokers are named. Set AFTERSALES_KAFKA_SERVERS (host:port).",
+            "没有设置 Kafka。请设 AFTERSALES_KAFKA_SERVERS(主机:端口);用本机的 stack 时先执行 . var/stack/env。",
+            "No brokers are named. Set AFTERSALES_KAFKA_SERVERS (host:port); for the stack of this machine,"
+            " . var/stack/env first.",
         )
     try:
         return await Connection.of(settings).admin()
@@ -100,16 +103,16 @@ async def _admin(settings: Settings) -> AIOKafkaAdminClient:
     except BrokerRefused as refused:
         raise Failure(
             "broker_refused",
-            f"Kafka 不让登录,请检查用户、密码、机制和证书:{refused}",
-            f"Kafka does not let us in; check user, password, mechanism and certificates: {refused}",
+            f"Kafka 不让登录,请检查用户、密码、机制和证书:{reason_of(refused)}",
+            f"Kafka does not let us in; check user, password, mechanism and certificates: {reason_of(refused)}",
         ) from None
 
 
 def _away(error: Exception) -> Failure:
     return Failure(
         "broker_away",
-        f"连不上 Kafka,请检查地址和网络:{error!r}",
-        f"Kafka cannot be reached; check its address and the network: {error!r}",
+        f"连不上 Kafka,请检查 AFTERSALES_KAFKA_SERVERS 和网络:{reason_of(error)}",
+        f"Kafka cannot be reached; check AFTERSALES_KAFKA_SERVERS and the network: {reason_of(error)}",
     )
 
 

@@ -1,10 +1,20 @@
 """What things are called on paper: in Chinese, in English, or in both where nobody said which."""
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from contracts.policy import Policy, Text
+
+_HOUR: Final = 3_600
+#: Seconds, and what so many of them are called.
+_UNITS: Final = ((86_400, "天", "d"), (_HOUR, "小时", "h"), (60, "分", "min"), (1, "秒", "s"))
+
+
+def plural(number: int, thing: str) -> str:
+    """So many of something in English: `1 message`, `2 messages`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 class Language(StrEnum):
@@ -37,6 +47,19 @@ class Words:
                 return en
             case _:
                 return f"{zh} {en}" if zh != en else zh
+
+    def stacked(self, zh: str, en: str) -> str:
+        """A text in the reader's language; where it is both, one above the other."""
+        return f"{zh}\n{en}" if self.language is Language.BOTH and zh != en else self.say(zh, en)
+
+    def roughly(self, seconds: float) -> str:
+        """How long something takes, in its largest unit: `12 min`, `2.5 小时`."""
+        if seconds < 1:
+            return f"< 1 {self._unit('秒', 's')}"
+        size, zh, en = next(unit for unit in _UNITS if seconds >= unit[0])
+        number = seconds / size
+        digits = 1 if number < 10 and size >= _HOUR else 0
+        return f"{math.floor(number * 10**digits) / 10**digits:.{digits}f} {self._unit(zh, en)}"
 
     def text(self, text: Text) -> str:
         """A text of the policy."""
@@ -81,6 +104,9 @@ class Words:
         if role == "system":
             return self.say("系统", "system")
         return f"{self.term(role)} {name}".rstrip()
+
+    def _unit(self, zh: str, en: str) -> str:
+        return zh if self.language is Language.ZH else en
 
     def _of(self, table: Mapping[str, Text], code: Any) -> str:
         known = table.get(str(code))

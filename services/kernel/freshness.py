@@ -20,10 +20,19 @@ class Freshness(Protocol):
         """Wait until the read tables show what follows from everything committed by now; raises `TimeoutError`."""
 
 
+class StandsStill(TimeoutError):
+    """What is waited for has not come on at all: it stands before an event of this stream."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"nothing goes on before an event of {stream}")
+        self.stream = stream
+
+
 class WrittenElsewhere:
     """Freshness where another process writes the read tables: its checkpoint tells how far it is.
 
-    That one stays before a file whose rows cannot be written: then nobody's wait ends well until it was mended.
+    That one stays before a file whose rows cannot be written: then nobody's wait ends well until it was mended, and
+    `StandsStill` says which file it is.
     """
 
     def __init__(self, store: Reads, consumer: str, source: str) -> None:
@@ -35,6 +44,16 @@ class WrittenElsewhere:
 
     async def views_caught_up(self) -> None:
         head = await self._store.head_position()
-        async with asyncio.timeout(REACHED_SECONDS):
-            while await self._store.checkpoint(self._consumer, self._source) < head:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(LOOK_SECONDS)
+        began = at = await self._stands()
+        try:
+            async with asyncio.timeout(REACHED_SECONDS):
+                while at < head:
+                    await asyncio.sleep(LOOK_SECONDS)
+                    at = await self._stands()
+        except TimeoutError:
+            if at == began and (records := await self._store.read_log(at, 1, decode=False)):
+                raise StandsStill(records[0].stream) from None
+            raise
+
+    async def _stands(self) -> int:
+        return await self._store.checkpoint(self._consumer, self._source)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -26,6 +27,10 @@ _IDS = frozenset(
 #: What the work at hand is about. One variable for all of it: structlog has one for each name, and setting those took
 #: ten times as long, for every request.
 _AT_WORK: ContextVar[Mapping[str, str]] = ContextVar("at_work", default={})  # noqa: B039 - never changed in place
+
+#: Libraries that tell a trouble anew at each of their tries, many times a second, and how often that is let through.
+_CHATTY = "aiokafka"
+SELDOM_SECONDS = 60.0
 
 Chain = list[structlog.typing.Processor]
 
@@ -123,8 +128,37 @@ def set_up(
 
 def _renderer(pretty: bool) -> structlog.typing.Processor:
     if pretty:
-        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        colours = sys.stderr.isatty()
+        return structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)
     return structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+class _Seldom(logging.Filter):
+    """Lets through what a chatty library says over and over, as in each of its tries to reach a broker that is away,
+    once in a while: with how often it was said since."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(_CHATTY):
+            return True
+        kind = (record.name, str(record.msg))
+        told_at, kept_back = self._told.get(kind, (-SELDOM_SECONDS, 0))
+        if monotonic() - told_at < SELDOM_SECONDS:
+            self._told[kind] = told_at, kept_back + 1
+            return False
+        self._told[kind] = monotonic(), 0
+        record.repeated = kept_back
+        return True
+
+
+def _tell_library(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Tell whose line it is, and how many more like it there were since the last."""
+    record: logging.LogRecord = event["_record"]
+    repeated = getattr(record, "repeated", 0)
+    return {**event, "library": record.name.partition(".")[0], **({"repeated": repeated} if repeated else {})}
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -133,8 +167,11 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 def _take_over_libraries(first: Chain, last: Chain, level: int) -> None:
     handler = _Handler(sys.stderr)
+    handler.addFilter(_Seldom())
     formatter = structlog.stdlib.ProcessorFormatter
-    handler.setFormatter(formatter(foreign_pre_chain=first, processors=[formatter.remove_processors_meta, *last]))
+    handler.setFormatter(
+        formatter(foreign_pre_chain=[*first, _tell_library], processors=[formatter.remove_processors_meta, *last])
+    )
     for old in [one for one in logging.root.handlers if isinstance(one, _Handler)]:
         logging.root.removeHandler(old)
     logging.root.addHandler(handler)

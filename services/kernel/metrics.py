@@ -27,6 +27,11 @@ LAG_EVENTS = Gauge("aftersales_consumer_lag_events", "Events that a service has 
 LAG_SECONDS = Gauge(
     "aftersales_consumer_lag_seconds", "Age of the oldest event that a service has not handled", ["service", "source"]
 )
+PARTITIONS_STOPPED = Gauge(
+    "aftersales_consumer_partitions_stopped",
+    "Partitions of this process of which nothing is handled until somebody did something",
+    ["service", "source"],
+)
 DEAD_LETTERS = Gauge(
     "aftersales_dead_letters", "Messages that were given up and wait for somebody", ["service", "cause"]
 )

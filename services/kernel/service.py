@@ -17,7 +17,7 @@ from services.kernel.clock import Clock
 from services.kernel.decider import Domain, F
 from services.kernel.event_store import EventStore, StoreUnavailable
 from services.kernel.files import Files
-from services.kernel.freshness import Freshness
+from services.kernel.freshness import Freshness, StandsStill
 from services.kernel.gauges import Measure
 from services.kernel.hearing import Hearing
 from services.kernel.log_reader import BATCH_RECORDS, Handler
@@ -56,6 +56,15 @@ class Timer(msgspec.Struct, frozen=True):
 
     seconds: float
     action: Callable[[], Awaitable[None]]
+
+
+class TablesStandStill(StoreUnavailable):
+    """The read tables have not come on at all for as long as anybody waits: their writer stands before an event of this
+    order, or nobody is at work on them."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"the read tables stand still before an event of {order_id}")
+        self.order_id = order_id
 
 
 class Service(Generic[F]):
@@ -103,11 +112,14 @@ class Service(Generic[F]):
             return [f"database: {error}"]
 
     async def views_caught_up(self) -> None:
-        """Wait until the read tables show what follows from everything committed by now; raises `StoreUnavailable`."""
+        """Wait until the read tables show what follows from everything committed by now; raises `StoreUnavailable`, as
+        `TablesStandStill` where waiting longer is of no use."""
         if self.freshness is None:
             return
         try:
             await self.freshness.views_caught_up()
+        except StandsStill as still:
+            raise TablesStandStill(still.stream) from None
         except TimeoutError:
             raise StoreUnavailable("the read tables are behind") from None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from aiohttp import web
 
 from contracts.policy import Policy
+from contracts.registry import HEARS
 from services.kernel.clock import Clock
 from services.kernel.service import Part, Service, Timer
 from services.kernel.settings import Settings
@@ -21,7 +22,7 @@ class LiabilityService:
 
     def __init__(self, settings: Settings, policy: Policy, clock: Clock) -> None:
         domain = LiabilityDomain(policy)
-        part = Part(domain, LiabilityViews(), Path(__file__).parent / "migrations", ("cases", "refunds"), (SUSPENSE,))
+        part = Part(domain, LiabilityViews(), Path(__file__).parent / "migrations", HEARS["liability"], (SUSPENSE,))
         self.service: Service[LiabilityFile] = Service(part, settings.database_of(domain.source), clock)
         self.followers = self.service.followers()
         self.timers: tuple[Timer, ...] = ()

@@ -6,6 +6,7 @@ from pathlib import Path
 from aiohttp import web
 
 from contracts.policy import Policy
+from contracts.registry import HEARS
 from services.kernel.clock import Clock
 from services.kernel.service import Follower, Part, Service, Timer
 from services.kernel.settings import Settings
@@ -23,7 +24,7 @@ class RefundsService:
 
     def __init__(self, settings: Settings, policy: Policy, clock: Clock) -> None:
         domain = RefundsDomain(policy)
-        part = Part(domain, RefundsViews(), Path(__file__).parent / "migrations", ("cases",), (PAYOUTS,))
+        part = Part(domain, RefundsViews(), Path(__file__).parent / "migrations", HEARS["refunds"], (PAYOUTS,))
         self.service: Service[RefundsFile] = Service(part, settings.database_of(domain.source), clock)
         self._gateway = make_gateway(settings)
         self._cashier = Cashier(self.service, domain, self._gateway)

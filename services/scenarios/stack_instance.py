@@ -20,9 +20,10 @@ from services.kernel.actor import Actor
 from services.kernel.clock import FileClock
 from services.kernel.http.identity import Tokens
 from services.kernel.kafka.connection import Connection, stop
-from services.kernel.kafka.topics import ensure, topics
+from services.kernel.kafka.topics import ensure, group_of, topics
 from services.kernel.settings import PREFIX, load_settings
 from services.kernel.takeover import as_owner, move_to
+from services.routing import service_of
 from services.sandbox import Move, SandboxServer, SandboxSettings
 from services.sandbox import start as start_sandbox
 from services.scenarios.api_client import READER
@@ -30,8 +31,8 @@ from services.scenarios.instance import Setting
 from services.stack.databases import Databases
 from services.stack.fleet import TOGETHER, Fleet, Roles
 from services.stack.flow import Flow, Look
+from services.stack.groups import forget
 from services.stack.nursery import Nursery
-from services.stack.routing import service_of
 
 SETTLE_SECONDS: Final = 30.0
 #: Few, for they are made anew for each scenario; more than one, so that they matter.
@@ -202,6 +203,7 @@ class StackInstance:
         self._undo.push_async_callback(stop, admin)
         await ensure(admin, wanted := topics(self._settings))
         self._undo.push_async_callback(admin.delete_topics, [topic.name for topic in wanted])
+        self._undo.push_async_callback(forget, admin, [group_of(one, connection.prefix) for one in SERVICES])
 
     def _assembled(self) -> dict[str, Assembly]:
         """The services as their processes put them together, to see and to move what they follow."""

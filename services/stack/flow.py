@@ -8,10 +8,11 @@ import asyncpg
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from contracts.registry import HEARS
 from services.catalogue import Assembly
 from services.kernel.kafka.connection import Connection, stop
 from services.kernel.kafka.relay import Relay
-from services.kernel.kafka.topics import HEARS, group_of, topic_of
+from services.kernel.kafka.topics import group_of, topic_of
 from services.kernel.progress import TRIES_BEFORE_ALARM
 from services.stack.databases import Databases
 

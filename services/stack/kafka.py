@@ -78,21 +78,27 @@ class KafkaCluster:
         folder: Path | None = None,
         *,
         login: Login | None = None,
+        certificate: Path | None = None,
         advertised_ports: Sequence[int] = (),
+        preferred_ports: Sequence[int] = (),
     ) -> None:
         """`folder` keeps the data over `close` (None: a temporary one, thrown away with all in it); `login`: clients
-        must name themselves; `advertised_ports`: where clients are sent to instead, one for each broker, when
-        something stands between (see `ports`). Raises KafkaMissing, NoFreePort."""
+        must name themselves; `certificate`: a PEM file with the brokers' private key (PKCS #8) and certificate, with
+        which they speak TLS to clients; `advertised_ports`: where clients are sent to instead, one for each broker,
+        when something stands between (see `ports`); `preferred_ports`: where each broker takes clients if that is free.
+        Raises KafkaMissing, NoFreePort."""
         self._classpath = f"{kafka_jars()}/*"
         self._java = _program("java")
         self._temporary = folder is None
         self._folder = folder.resolve() if folder else Path(tempfile.mkdtemp(prefix="aftersales-kafka-"))
-        ports = _free_ports(3 * brokers)
+        ports = _free_ports(brokers, preferred_ports)
         voters = ",".join(f"{node}@127.0.0.1:{ports[3 * node + 2]}" for node in range(brokers))
         self._brokers = [
             _Broker(
                 self._folder / f"broker-{node}",
-                _properties(node, brokers, ports[3 * node :], voters, login, advertised_ports, self._folder),
+                _properties(
+                    node, brokers, ports[3 * node :], voters, login, certificate, advertised_ports, self._folder
+                ),
                 (self._java, *_JAVA_OPTIONS, "-cp", self._classpath),
             )
             for node in range(brokers)
@@ -248,9 +254,11 @@ class _Broker:
 
 
 @contextmanager
-def throwaway_brokers(brokers: int = 1, *, login: Login | None = None) -> Iterator[KafkaCluster]:
+def throwaway_brokers(
+    brokers: int = 1, *, login: Login | None = None, certificate: Path | None = None
+) -> Iterator[KafkaCluster]:
     """Running brokers for the length of a block."""
-    cluster = KafkaCluster(brokers, login=login)
+    cluster = KafkaCluster(brokers, login=login, certificate=certificate)
     try:
         cluster.start()
         yield cluster
@@ -314,6 +322,7 @@ def _properties(
     ports: Sequence[int],
     voters: str,
     login: Login | None,
+    certificate: Path | None,
     advertised_ports: Sequence[int],
     folder: Path,
 ) -> dict[str, str | int]:
@@ -322,7 +331,8 @@ def _properties(
     replicas = min(3, brokers)
     in_sync = max(1, replicas - 1)
     advertised = advertised_ports[node] if advertised_ports else clients
-    protocol = "SASL_PLAINTEXT" if login else "PLAINTEXT"
+    protocol = ("SASL_" if login else "") + ("SSL" if certificate else "PLAINTEXT")
+    listener = "listener.name.clients"
     properties: dict[str, str | int] = {
         "process.roles": "broker,controller",
         "node.id": node,
@@ -356,16 +366,21 @@ def _properties(
     }
     if login:
         module = "org.apache.kafka.common.security.plain.PlainLoginModule"
-        listener = "listener.name.clients"
         properties["sasl.enabled.mechanisms"] = "PLAIN"
         properties[f"{listener}.plain.sasl.jaas.config"] = (
             f'{module} required user_{login.username}="{login.password}";'
         )
+    if certificate:
+        properties[f"{listener}.ssl.keystore.type"] = "PEM"
+        properties[f"{listener}.ssl.keystore.location"] = str(certificate.resolve())
     return properties
 
 
-def _free_ports(count: int) -> list[int]:
-    ports: set[int] = set()
-    while len(ports) < count:
-        ports.add(free_port())
-    return list(ports)
+def _free_ports(brokers: int, preferred: Sequence[int]) -> list[int]:
+    """For each broker one for clients, if it may be the preferred one, one for its peers, one for the controllers."""
+    wanted = dict(zip(range(0, 3 * brokers, 3), preferred, strict=False))
+    ports: list[int] = []
+    for place in range(3 * brokers):
+        mine = [wanted[place]] if place in wanted else []
+        ports.append(free_port(mine, {*ports, *preferred} - {*mine}))
+    return ports

@@ -105,7 +105,9 @@ class PostgresCluster:
         return f"postgresql+asyncpg://{USER}:{self._password}@127.0.0.1:{port or self._port}/{database}"
 
     def start(self) -> None:
-        """Start and wait until connections are taken."""
+        """Start and wait until connections are taken; what is left of a server that was killed is waited for first."""
+        if not self.pid:
+            self._cleared()
         for tries_left in reversed(range(_PORT_TRIES)):
             port = self._port or free_port([self._preferred] if self._preferred else ())
             settings = " ".join(f"-c {name}='{value}'" for name, value in {**_SETTINGS, "port": port}.items())
@@ -128,15 +130,8 @@ class PostgresCluster:
         """End the server at once (`kill -9`), and wait until its sessions noticed."""
         server = self.pid
         assert server is not None
-        sessions = _children(server)
         os.kill(server, signal.SIGKILL)
-        deadline = time.monotonic() + _GONE_SECONDS
-        while any(map(_lives, (server, *sessions))):
-            if time.monotonic() > deadline:
-                raise ServerFailed("the server was killed, but its sessions stay")
-            time.sleep(0.02)
-        # All are gone, which PostgreSQL could not tell as long as nobody has asked for their exit status.
-        (self._data / "postmaster.pid").unlink()
+        self._cleared()
         self._unguarded()
 
     @property
@@ -169,6 +164,16 @@ class PostgresCluster:
         self._unguarded()
         if self._temporary:
             shutil.rmtree(self._folder)
+
+    def _cleared(self) -> None:
+        """Wait until nothing of a server that was killed is at work on the data: its sessions notice a little later."""
+        deadline = time.monotonic() + _GONE_SECONDS
+        while any(map(_lives, _at_work_in(self._data.resolve()))):
+            if time.monotonic() > deadline:
+                raise ServerFailed("the server was killed, but its sessions stay")
+            time.sleep(0.02)
+        # All are gone, which PostgreSQL could not tell as long as nobody has asked for their exit status.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _guarded(self) -> None:
         self._unguarded()  # that of a server that died must not hit whoever has its number now
@@ -268,9 +273,14 @@ def _reachable(folder: Path) -> Path:
     return Path(note.read_text())
 
 
-def _children(pid: int) -> list[int]:
-    """The processes that this one started itself."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _at_work_in(data: Path) -> list[int]:
+    """The server and its sessions: each of them stands in its data folder, whoever its parent is by now."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile, or is somebody else's
+            if (process / "cwd").readlink() == data and (process / "comm").read_text() == "postgres\n":
+                found.append(int(process.name))
+    return found
 
 
 def _lives(pid: int) -> bool:

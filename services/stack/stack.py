@@ -5,6 +5,7 @@ import os
 import secrets
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +33,10 @@ OPERATOR: Final = Actor("store_manager", "stack")
 TOKEN_DAYS: Final = 7
 #: What a stack keeps beside its databases.
 _THROWN_AWAY: Final = ("data", "kafka", "logs", "media")
+
+#: Puts the folder of `aftersales` on the path of the shell that reads it, once.
+_BIN: Final = shlex.quote(str(Path(sys.executable).parent))
+_PATH_LINE: Final = f'case ":$PATH:" in *:{_BIN}:*) ;; *) export PATH={_BIN}:"$PATH" ;; esac\n'
 
 #: Hears what happens, zh and en.
 Tell = Callable[[str, str], None]
@@ -138,7 +143,8 @@ class Stack:
 
     @property
     def shell_file(self) -> Path:
-        """What a shell reads (`. env`) for `aftersales lag`, `dlq` and others to work on this stack."""
+        """What a shell reads (`. env`) to find `aftersales`, and for `aftersales lag`, `dlq` and others to work on this
+        stack."""
         return self.folder / "env"
 
     def token(self, actor: Actor) -> str:
@@ -187,7 +193,10 @@ class Stack:
         for error in begun:
             if isinstance(error, BaseException):
                 raise error
-        self._kept.ports["postgres"] = self.postgres.port
+        self._keep("postgres", self.postgres.port)
+        for number, port in enumerate(self.kafka.ports):
+            self._keep(f"kafka-{number}", port)
+        self._write_kept()
         self._tell(
             f"PostgreSQL 在 127.0.0.1:{self.postgres.port},Kafka 在 {self.kafka.servers}",
             f"PostgreSQL on 127.0.0.1:{self.postgres.port}, Kafka on {self.kafka.servers}",
@@ -201,7 +210,8 @@ class Stack:
 
     def _start_kafka(self) -> None:
         if self._kafka is None:
-            self._kafka = KafkaCluster(self.brokers, self.folder / "kafka")
+            kept = [port for number in range(self.brokers) if (port := self._kept.ports.get(f"kafka-{number}"))]
+            self._kafka = KafkaCluster(self.brokers, self.folder / "kafka", preferred_ports=kept)
         self._kafka.start()
 
     async def _prepare(self) -> None:
@@ -219,8 +229,7 @@ class Stack:
         if self._fleet is None:
             logs = self.folder / "logs"
             self._fleet = Fleet(self._roles, self._environment(), logs, self._launcher, self._port_of)
-            self._kept_file.touch(mode=0o600)
-            self._kept_file.write_bytes(msgspec.json.encode(self._kept))
+            self._write_kept()
         names = ", ".join(self._fleet.processes)
         self._tell(f"启动服务进程 {names}…", f"starting {names} …")
         await self._fleet.start()
@@ -229,8 +238,21 @@ class Stack:
         """The port that the process had the last time, if it is free."""
         taken = {port for kept, port in self._kept.ports.items() if kept != name}
         preferred = [self._kept.ports[name]] if name in self._kept.ports else []
-        port = self._kept.ports[name] = free_port(preferred, taken)
+        return self._keep(name, free_port(preferred, taken))
+
+    def _keep(self, name: str, port: int) -> int:
+        """Note where something listens; whoever relies on where it did is told that it is another port now."""
+        before = self._kept.ports.get(name, port)
+        if port != before:
+            self._tell(
+                f"{name} 原来的端口 {before} 被别的程序占用,改用 {port}",
+                f"{name} cannot have its port {before}, another program holds it; it takes {port}",
+            )
+        self._kept.ports[name] = port
         return port
+
+    def _write_kept(self) -> None:
+        _write_secret(self._kept_file, msgspec.json.encode(self._kept))
 
     def _environment(self) -> dict[str, str]:
         """What every process is told; what was given to the stack comes first."""
@@ -267,8 +289,8 @@ class Stack:
     def write_file(self) -> None:
         """Say it to other programs, and to a shell whose commands are to work on this stack."""
         _write_secret(self.file, msgspec.json.format(msgspec.json.encode(self.described())) + b"\n")
-        exports = (f"export {name}={shlex.quote(value)}\n" for name, value in self._environment().items())
-        _write_secret(self.shell_file, "".join(exports).encode())
+        exports = [f"export {name}={shlex.quote(value)}\n" for name, value in self._environment().items()]
+        _write_secret(self.shell_file, "".join([*exports, _PATH_LINE]).encode())
 
     @property
     def _kept_file(self) -> Path:

@@ -71,20 +71,25 @@ class Supervisor:
             await asyncio.sleep(_LOOK_SECONDS)
             if one.alive():
                 continue
+            ended = one.ended()
             failures = 1 if time.monotonic() - since > STEADY_SECONDS else failures + 1
-            pause = PAUSES_SECONDS[min(failures, len(PAUSES_SECONDS)) - 1]
-            self._tell(
-                f"{one.name} 已退出{one.ended()},{pause:g} 秒后重新启动",
-                f"{one.name} has ended{one.ended()}; starting it again in {pause:g} s",
-            )
-            await asyncio.sleep(pause)
-            since = time.monotonic()
+            await asyncio.sleep(_pause(failures))
             try:
                 await one.start()
             except (ProcessFailed, ServerFailed, BrokerFailed) as error:
-                self._tell(f"{one.name} 启动失败:{error}", f"{one.name} did not start: {error}")
+                again = f"{_pause(failures + 1):g}"
+                self._tell(
+                    f"{one.name} 已退出{ended},没能重新启动,{again} 秒后再试:{error}",
+                    f"{one.name} died{ended} and did not start again; next try in {again} s: {error}",
+                )
             else:
-                self._tell(f"{one.name} 又在运行", f"{one.name} runs again")
+                self._tell(f"{one.name} 已退出{ended},已重新启动", f"{one.name} died{ended}, started again")
+            since = time.monotonic()
+
+
+def _pause(failures: int) -> float:
+    """How long it is waited before that many starts in a row, in seconds."""
+    return PAUSES_SECONDS[min(failures, len(PAUSES_SECONDS)) - 1]
 
 
 def _lives(process: ServiceProcess) -> bool:

@@ -1,10 +1,14 @@
-"""`aftersales case show`, from the data folder and from a running server."""
+"""`aftersales case show`, from the databases and from a running server."""
 
+import asyncio
+import uuid
 from pathlib import Path
 
 import pytest
 
-from tests.cli.terminal import Server, aftersales
+from services.stack.databases import Databases
+from services.stack.postgres import PostgresCluster
+from tests.cli.terminal import ORDER, Server, aftersales, until
 
 
 def test_from_the_data_folder_while_the_server_runs(shop: Server) -> None:
@@ -79,7 +83,7 @@ def test_reading_writes_nothing(shop: Server) -> None:
 
 def test_a_folder_without_data(folder: Path) -> None:
     """A wrong folder is named, and is not made."""
-    aftersales("case", "show", "TB1-1", "--data-dir", str(folder)).must_fail(1, str(folder), "--url")
+    aftersales("case", "show", "TB1-1", "--data-dir", str(folder)).must_fail(1, str(folder), "--url", ". var/stack/env")
     assert not folder.exists()
 
 
@@ -97,3 +101,32 @@ def test_next_actions_are_those_of_the_role(shop: Server) -> None:
     agent = aftersales("case", "show", "TB1001-1", *folder, "--role", "agent", "--json").json["next_actions"]
     assert [one["allowed"] for one in finance] != [one["allowed"] for one in agent]
     aftersales("case", "show", "TB1001-1", *folder, "--role", "boss").must_fail(2, "--role")
+
+
+def test_from_the_databases_of_an_environment(postgres: PostgresCluster, tmp_path: Path) -> None:
+    """Whoever read the environment of a stack sees its cases without another word, whether services run or not, and
+    nothing is left behind on disk."""
+    databases = Databases(postgres.url(), f"{uuid.uuid4().hex[:8]}_")
+    asyncio.run(databases.make())
+    data = {"DATABASE_URL": databases.url, "DATA_DIR": str(tmp_path / "service")}
+    try:
+        assert aftersales("migrate", "cases", **data).status == 0
+        with Server(tmp_path / "service", command=("api", "cases"), DRAIN_SECONDS="0", **data) as api:
+            until(lambda: api.status("/readyz") == 200, "ready")
+            api.call("/v1/orders/TB1001", ORDER, "service", "PUT")
+            opened = {"order_id": "TB1001", "problem": "logistics_delay", "description": "晚了"}
+            assert api.call("/v1/cases", opened, "agent")["case_id"] == "TB1001-1"
+        stack = data | {
+            "DATA_DIR": str(tmp_path / "elsewhere"),
+            "KAFKA_SERVERS": "127.0.0.1:1",
+            "LOG_FORMAT": "json",
+            "TOKEN_SECRET": "a-secret-of-more-than-32-characters-here",
+        }
+        told = aftersales("case", "show", "TB1001-1", "--lang", "en", **stack)
+        assert told.status == 0, told.err
+        assert "TB1001-1 · Late delivery · open" in told.out
+        assert told.err == ""
+        aftersales("case", "show", "TB9-9", **stack).must_fail(1, "TB9-9", "no such case")
+        assert not (tmp_path / "elsewhere").exists()
+    finally:
+        asyncio.run(databases.drop())

@@ -1,57 +1,18 @@
 """Dead letters at the command line: seen by cause, looked into, redriven and given up by name."""
 
-import asyncio
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from contracts.registry import decode
 from services.cli.dlq import app
-from services.kernel.event_store import Commit
-from services.kernel.kafka.message import Message
-from services.kernel.kafka.parking import BEHIND, DEAD, NEVER, WAITING, ParkedMessage, Parking
-from services.kernel.migrations import migrate
-from services.kernel.settings import load_settings
-from services.kernel.stores import open_store
-
-ROOT = Path(__file__).parents[2]
-GROUP, TOPIC = "aftersales-liability", "aftersales.cases.v1"
-
-
-def _headers(sequence: int) -> tuple[tuple[str, bytes], ...]:
-    return (
-        ("ce_specversion", b"1.0"),
-        ("ce_id", f"e{sequence}".encode()),
-        ("ce_type", b"case.opened"),
-        ("ce_source", b"/aftersales/cases"),
-        ("ce_time", b"2026-10-05T10:00:00+08:00"),
-        ("ce_dataschema", b"urn:aftersales:event:case.opened:v1"),
-        ("content-type", b"application/json"),
-        ("ce_sequence", str(sequence).encode()),
-        ("ce_partitionkey", b"TB1"),
-    )
-
-
-def _parked(sequence: int, **changes: Any) -> ParkedMessage:
-    message = Message(TOPIC, 0, sequence + 6, b"TB1", b'{"case_id": "TB1-1"}', _headers(sequence), 0)
-    fields: dict[str, Any] = {
-        "consumer": GROUP,
-        "message": message,
-        "stream": "TB1",
-        "sequence": sequence,
-        "type": "case.opened",
-        "source": "cases",
-        "state": DEAD,
-        "cause": "invalid_body",
-        "error": "Unreadable: [odd]",
-        "tries": 1,
-        "parked_at": time.time() - 7200,
-    }
-    return ParkedMessage(**(fields | changes))
+from services.cli.dlq_sheet import CAUSES, STATES
+from services.kernel.kafka.message import Cause
+from services.kernel.kafka.parking import BEHIND, DEAD, DISCARDED, FAILED, GAP, REDRIVEN, WAITING
+from tests.cli.parked import TOPIC, behind, early, left_behind, migrated, parked
+from tests.cli.terminal import aftersales
 
 
 def _run(*arguments: str) -> Any:
@@ -66,17 +27,7 @@ def _json(*arguments: str) -> Any:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A liability service that left #1 and #2 of an order behind, and #3 behind them."""
-
-    async def fill() -> None:
-        store = open_store(url, decode)
-        rows = [_parked(1), _parked(2), _parked(3, state=WAITING, cause=BEHIND, error="", due_at=NEVER)]
-        [outcome] = await store.commit([Commit(statements=(Parking(GROUP, TOPIC, 0).park(rows),))])
-        assert not isinstance(outcome, Exception)
-        await store.close()
-
-    url = load_settings({}, data_dir=str(tmp_path)).database_of("liability")
-    migrate(url, ROOT / "services" / "liability" / "migrations")
-    asyncio.run(fill())
+    left_behind(migrated(tmp_path, ["liability"]), parked(1), parked(2), behind(3))
     return tmp_path
 
 
@@ -127,7 +78,8 @@ def test_given_up_in_order_and_with_a_reason(folder: Path) -> None:
     options = ("discard", "--by", "小李", "--reason", "测试", *_options(folder))
     refused = _run(*options, f"{TOPIC}/0/8", "--json")
     assert refused.exit_code == 1
-    assert "first redrive or discard" in refused.stdout
+    [line] = msgspec.json.decode(refused.stdout)["messages"]
+    assert f"First that one: aftersales dlq redrive {TOPIC}/0/7 --service liability" in line["why"]["en"]
     assert [one["outcome"] for one in _json(*options, "--all", "--dry-run")["messages"]] == ["would_be_discarded"] * 2
     assert _run(*options, "--stream", "TB1").exit_code == 0
     sheet = _json("show", f"{TOPIC}/0/8", *_options(folder))
@@ -139,6 +91,8 @@ def test_given_up_in_order_and_with_a_reason(folder: Path) -> None:
     [
         ("show", "nowhere"),
         ("redrive", "--by", "x"),
+        ("redrive", "--all"),
+        ("discard", "--by", "x", "--all"),
         ("redrive", "--by", " ", "--all"),
         ("redrive", "--by", "x", f"{TOPIC}/0/9"),
         ("discard", "--by", "x", "--reason", " ", "--all"),
@@ -156,3 +110,117 @@ def test_mistakes_are_told(folder: Path, arguments: tuple[str, ...]) -> None:
 def test_unknown_service_is_told() -> None:
     """There are three services."""
     assert _json("list", "--service", "nobody")["error"]["code"] == "invalid"
+
+
+def test_a_missing_service_is_said_in_both_languages() -> None:
+    """Whoever forgets an option is not left with a parser's English."""
+    for command in (("list",), ("show", f"{TOPIC}/0/7"), ("redrive", "--all", "--by", "x")):
+        aftersales("dlq", *command).must_fail(2, "--service", "请指明服务", "say which service", "refunds")
+
+
+def test_a_dry_run_needs_no_name(folder: Path) -> None:
+    """Looking at what would be done is nobody's deed: it asks for neither name nor reason."""
+    for command in ("redrive", "discard"):
+        told = aftersales("dlq", command, "--all", "--dry-run", *_options(folder), "--lang", "en")
+        assert told.status == 0, told.err
+        assert "nothing was changed" in told.out
+
+
+def test_a_dry_run_knows_what_would_be_refused(folder: Path) -> None:
+    """What cannot be given up alone is refused in the trial too, and not where those before it are given up first."""
+    options = ("discard", "--dry-run", *_options(folder))
+    assert [one["outcome"] for one in _json(*options, f"{TOPIC}/0/8")["messages"]] == ["refused"]
+    assert [one["outcome"] for one in _json(*options, "--all")["messages"]] == ["would_be_discarded"] * 2
+
+
+@pytest.mark.parametrize(
+    ("source", "zh", "en"),
+    [
+        ("cases", "重新发布:aftersales republish cases", "Publish it again: aftersales republish cases"),
+        ("orders", "请让上游系统重新发送", "have the upstream system send it"),
+    ],
+)
+def test_a_gap_names_the_way_out(tmp_path: Path, source: str, zh: str, en: str) -> None:
+    """Where a message never came, every command says which it is, who has to send it, and that nothing can be given
+    up until then."""
+    left_behind(migrated(tmp_path, ["liability"]), early(3, "GAP1", source))
+    options, place = _options(tmp_path), f"{TOPIC}/0/9"
+    for command in ("redrive", "discard"):
+        told = (
+            aftersales("dlq", command, place, "--by", "x", "--reason", "y", *options)
+            if command == "discard"
+            else (aftersales("dlq", command, place, "--by", "x", *options))
+        )
+        told.must_fail(1, zh, en, "第 1 条", "#1", "nothing behind it can be given up")
+        told = aftersales("dlq", command, "--stream", "GAP1", "--dry-run", *options, "--lang", "both")
+        assert told.status == 0
+        assert zh in told.out
+        assert en in told.out
+    for listed in (("list",), ("list", "--stream", "GAP1"), ("show", place)):
+        told = aftersales("dlq", *listed, *options, "--lang", "en")
+        assert en in told.out
+        assert "DeliveryGap" not in told.out
+
+
+def test_a_message_behind_a_gap_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """A dead one cannot be given up before one that never came: whoever tries is told to have that published again."""
+    left_behind(migrated(tmp_path, ["liability"]), parked(2))
+    told = aftersales("dlq", "discard", "--all", "--by", "x", "--reason", "y", *_options(tmp_path), "--lang", "en")
+    assert told.status == 1
+    assert "refused" in told.out
+    assert "aftersales republish cases" in told.out
+
+
+def test_what_is_tried_by_itself_is_left_to_that(tmp_path: Path) -> None:
+    """A message that is still being tried is no dead letter, and whoever is impatient is told so."""
+    waiting = parked(1, state=WAITING, cause=FAILED, error="RuntimeError: no: really")
+    left_behind(migrated(tmp_path, ["liability"]), waiting)
+    told = aftersales("dlq", "redrive", f"{TOPIC}/0/7", "--by", "x", *_options(tmp_path))
+    told.must_fail(1, "自动重试", "is tried again by itself")
+
+
+def test_errors_read_as_sentences(tmp_path: Path) -> None:
+    """What went wrong comes first, the class of the error last, and what the cause says already is not said again."""
+    failed = parked(1, cause=FAILED, error="RuntimeError: no: really")
+    left_behind(migrated(tmp_path, ["liability"]), failed, parked(2, error="Unreadable: Object missing required field"))
+    for command in (("list",), ("list", "--all"), ("show", f"{TOPIC}/0/7")):
+        told = aftersales("dlq", *command, *_options(tmp_path), "--lang", "en")
+        assert "no: really (RuntimeError)" in told.out
+        assert "Unreadable:" not in told.out
+
+
+@pytest.mark.parametrize(("lang", "said", "unsaid"), [("zh", "死信", "dead"), ("en", "dead", "死信")])
+def test_the_reader_chooses_the_language(folder: Path, lang: str, said: str, unsaid: str) -> None:
+    """States, causes and the names of fields are in one language for whoever wants one; the locale says which."""
+    for command in (("list",), ("list", "--all"), ("show", f"{TOPIC}/0/7"), ("redrive", "--all", "--dry-run")):
+        for asked in ({}, {"LANG": lang, "LC_ALL": lang}):
+            options = () if asked else ("--lang", lang)
+            told = aftersales("dlq", *command, *_options(folder), *options, **asked)
+            assert unsaid not in told.out.replace("dead_letter", ""), command
+            assert said in told.out or command[0] == "redrive"
+    assert aftersales("dlq", "show", f"{TOPIC}/0/7", *_options(folder), "--lang", "zh").out.count("订单") == 1
+
+
+def test_all_states_and_causes_have_names() -> None:
+    """A code that has no name would end the command that shows it."""
+    assert CAUSES.keys() == {FAILED, GAP, BEHIND, *get_args(Cause)}
+    assert STATES.keys() == {WAITING, DEAD, DISCARDED, REDRIVEN}
+
+
+def test_no_match_is_said_with_what_there_is(folder: Path) -> None:
+    """A mistyped order is no reason to believe that all is well."""
+    told = aftersales("dlq", "list", "--stream", "TB7", *_options(folder), "--lang", "en")
+    assert "Nothing of TB7 was left behind. What there is (3 messages):" in told.out
+    assert "invalid_body" in told.out
+    assert "没有 TB7 的消息" in aftersales("dlq", "list", "--stream", "TB7", *_options(folder), "--lang", "zh").out
+    assert _json("list", "--stream", "TB7", *_options(folder)) == {"messages": []}
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_places_can_be_copied(folder: Path, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """The place of a message is what other commands ask for: it is never broken over lines."""
+    monkeypatch.setenv("COLUMNS", columns)
+    for command in (("list",), ("list", "--all"), ("redrive", "--all", "--dry-run")):
+        told = aftersales("dlq", *command, *_options(folder), "--lang", "both")
+        assert f"{TOPIC}/0/7" in told.out
+        assert max(map(len, told.out.splitlines()[:4])) <= int(columns)

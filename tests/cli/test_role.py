@@ -92,7 +92,8 @@ def test_migrating(database: dict[str, str]) -> None:
 @pytest.mark.parametrize("command", ["api", "migrate", "republish"])
 @pytest.mark.parametrize("wrong", ["password", "database"])
 def test_who_is_refused_is_told_what_to_mend(database: dict[str, str], command: str, wrong: str) -> None:
-    """A wrong password or name ends the process with the setting to mend, and without showing the password."""
+    """A wrong password or name ends the process with the setting to mend, before it says that it listens, and without
+    showing the password."""
     url = database["DATABASE_URL"]
     user, _, rest = url.partition("@")
     wrong_url = user.rpartition(":")[0] + ":hunter2@" + rest if wrong == "password" else url + "_nowhere"
@@ -100,6 +101,7 @@ def test_who_is_refused_is_told_what_to_mend(database: dict[str, str], command: 
     told = aftersales(command, "cases", *options, **database | {"DATABASE_URL": wrong_url})
     told.must_fail(2, "AFTERSALES_DATABASE_URL")
     assert "hunter2" not in told.out + told.err
+    assert "listening" not in told.out
 
 
 def test_it_can_be_stopped_while_it_waits(database: dict[str, str], folder: Path) -> None:
@@ -116,6 +118,7 @@ def test_it_can_be_stopped_while_it_waits(database: dict[str, str], folder: Path
     assert status == 0
     assert time.monotonic() - began < 5
     assert logged.count("waiting") == 1
+    assert '"stopped"' in logged.splitlines()[-1]
     assert "Traceback" not in logged
 
 

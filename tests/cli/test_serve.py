@@ -26,6 +26,7 @@ def test_a_signal_ends_it_cleanly(folder: Path, number: signal.Signals) -> None:
         assert server.status("/readyz") == 200
         status, logged = server.stop(number)
     assert status == 0
+    assert '"stopped"' in logged.splitlines()[-1]
     assert "Traceback" not in logged
 
 

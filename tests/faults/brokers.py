@@ -15,11 +15,9 @@ from contracts import envelope
 from contracts.event import Event, type_of
 from contracts.registry import TOPICS, encode
 from services.kernel.clock import SystemClock
-from tests.faults.history import HEARS, Message, partitions
-from tests.faults.patience import patient
+from tests.faults.history import HEARS, RETRY_BACKOFF_MS, Message, partitions
+from tests.faults.patience import PATIENCE_SECONDS, patient
 
-#: How long brokers may take to be all in step again after one was away, in seconds.
-IN_STEP_SECONDS = 60.0
 #: How long one broker may take to answer: another is asked then, for this one may be frozen.
 REQUEST_MS = 2_000
 
@@ -31,18 +29,21 @@ class Brokers:
         self.servers = servers
 
     async def send(self, messages: Iterable[Message]) -> None:
-        """Put messages on their topics as they are, one after the other; a partition below 0 goes by the key."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.servers, acks="all")
+        """Put messages on their topics as they are, each partition's in this order; one below 0 goes by the key."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.servers, acks="all", enable_idempotence=True)
         await producer.start()
         try:
-            for one in messages:
-                await producer.send_and_wait(
+            sent = [
+                await producer.send(
                     one.topic,
                     one.value,
                     key=one.key,
                     headers=list(one.headers),
                     partition=one.partition if one.partition >= 0 else None,
                 )
+                for one in messages
+            ]
+            await asyncio.gather(*sent)
         finally:
             await producer.stop()
 
@@ -61,7 +62,7 @@ class Brokers:
 
     async def in_step(self) -> None:
         """Wait until every partition has all its copies again."""
-        async with asyncio.timeout(IN_STEP_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 partitions = await self._partitions()
                 if partitions and all(len(one["isr"]) == len(one["replicas"]) for one in partitions):
@@ -71,7 +72,9 @@ class Brokers:
     @patient
     async def ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
         """The offset that the next message gets, by topic and partition."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.servers, enable_auto_commit=False, retry_backoff_ms=RETRY_BACKOFF_MS
+        )
         await consumer.start()
         try:
             counts = await partitions(self.servers)

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.registry import TOPICS
 from tests.faults.line import Acknowledged
-from tests.faults.patience import patient
+from tests.faults.patience import PATIENCE_SECONDS, patient
 
 #: Whose events each service hears; orders come from upstream systems.
 HEARS = {"cases": ("refunds", "liability", "orders"), "refunds": ("cases",), "liability": ("cases", "refunds")}
@@ -25,7 +25,8 @@ TABLES = {
 }
 #: The consumer that keeps the read tables: of its service's log it follows also what the service learned.
 VIEWS = "views"
-_READ_SECONDS = 60.0
+#: The pause before a client asks a broker again; it asks several times while it gets to know the brokers.
+RETRY_BACKOFF_MS = 10
 
 
 @dataclass(slots=True)
@@ -131,7 +132,7 @@ async def read_history(
 
 async def read_log(service: str, url: str, *, ends_only: bool = False) -> Log:
     """Everything in a service's database, as of one moment; `ends_only`: of its events the last, no read tables."""
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await asyncpg.connect(url, timeout=PATIENCE_SECONDS)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             return await _read_log(service, connection, ends_only)
@@ -163,7 +164,7 @@ async def read_topics(servers: str, prefix: str = "") -> tuple[dict[str, list[Me
     names = {prefix + topic: source for source, topic in TOPICS.items()}
     known = {topic: n for topic, n in (await partitions(servers)).items() if topic in names or _is_dead(topic, prefix)}
     places = [TopicPartition(topic, number) for topic, count in known.items() for number in range(count)]
-    async with asyncio.timeout(_READ_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         read = await _read_to_end(servers, places) if places else {}
     topics = {source: read.get(name, []) for name, source in names.items()}
     return topics, {name: read.get(name, []) for name in known if name not in names}
@@ -185,7 +186,12 @@ def _is_dead(topic: str, prefix: str) -> bool:
 
 async def _read_to_end(servers: str, places: Sequence[TopicPartition]) -> dict[str, list[Message]]:
     read: dict[str, list[Message]] = defaultdict(list)
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        retry_backoff_ms=RETRY_BACKOFF_MS,
+    )
     await consumer.start()
     try:
         consumer.assign(places)

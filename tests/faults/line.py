@@ -16,7 +16,7 @@ BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
 #: How long one try may take.
 TRY_SECONDS = 10.0
 #: How long a command that is under way when the load ends is still tried.
-LAST_TRIES_SECONDS = 30.0
+LAST_TRIES_SECONDS = 120.0
 #: Commands of these services; every other one is for cases.
 SERVICE_OF = {
     "confirm_payout": "refunds",

@@ -11,6 +11,7 @@ from typing import Self
 
 from services.kernel.actor import Actor
 from tests.faults.line import Addresses, Answers, Ended, Line, Refused
+from tests.faults.patience import PATIENCE_SECONDS
 from tests.faults.plots import PLOTS, Plot, Story
 
 
@@ -62,7 +63,7 @@ class Load:
         assert self._line
         return self._line
 
-    async def acknowledged(self, more: int, seconds: float = 60) -> None:
+    async def acknowledged(self, more: int, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until so many more commands were acknowledged; raises `TimeoutError`."""
         enough = len(self.answers.acknowledged) + more
         async with asyncio.timeout(seconds):

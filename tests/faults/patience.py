@@ -9,8 +9,11 @@ from typing import ParamSpec, TypeVar
 
 from aiokafka.errors import KafkaError
 
+#: How long what must happen may take, in seconds. It ends a test that hangs, and is not to be met by one that is slow:
+#: what happens is waited for no longer than it takes.
+PATIENCE_SECONDS = 120.0
+
 _LOOK_SECONDS = 0.05
-_BROKER_SECONDS = 30.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,7 +24,7 @@ def patient(ask: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
 
     @wraps(ask)
     async def asked(*given: P.args, **named: P.kwargs) -> T:
-        deadline = time.monotonic() + _BROKER_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return await ask(*given, **named)
@@ -33,7 +36,7 @@ def patient(ask: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     return asked
 
 
-async def until(happened: Callable[[], bool | Awaitable[bool]], seconds: float = 30.0) -> None:
+async def until(happened: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until it has happened; raises `TimeoutError` naming what did not."""
     deadline = time.monotonic() + seconds
     while True:

@@ -212,6 +212,8 @@ async def sent_back(story: Story) -> None:
             result="paid" if paid else "failed",
             amount_fen=1_200 if paid else 0,
         )
+        if not paid or story.chance.random() < 0.5:  # the insurer says something else later: an exception for finance
+            await story.do("record_insurance_result", APP, result="paid", amount_fen=300)
     await story.do("assess_cause", cause="accessory_defective")
     await story.comes_back()
     await story.refunded()

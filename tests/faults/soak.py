@@ -1,10 +1,12 @@
 """`python -m tests.faults.soak --seed N --minutes M`: faults at random under load, judged after every round.
 
 The seed decides which faults a round has and when, so a run is played again by its seed; `--from-round` leaves the
-rounds before out. Ends with status 1 at the first round that leaves something unsound behind, and keeps its folder.
+rounds before out. Ends with status 1 at the first round that leaves something unsound behind: then logs, databases and
+topics are kept, and it is told where and how to play it again.
 """
 
 import asyncio
+import itertools
 import random
 import shutil
 import sys
@@ -19,12 +21,13 @@ import typer
 
 from tests.faults import harm
 from tests.faults.points import POINTS, Doom
+from tests.faults.remains import keep
 from tests.faults.stage import SERVICES, Stage
 
 ROUND_SECONDS = 20.0
 #: Once a round is over, how long everything on its way may take: payouts without answer are asked about after half a
 #: minute only.
-QUIET_SECONDS = 150.0
+QUIET_SECONDS = 300.0
 MOVES = ("ok", "ok", "fail", "timeout_paid", "timeout_unpaid", "late", "duplicate_callback", "lie", "error")
 ROLES = ("api", "relay", "consume")
 BROKERS = 3
@@ -80,9 +83,9 @@ def _fate(chance: random.Random, role: str) -> Doom:
     return Doom(point, chance.randint(1, 8))
 
 
-async def play(stage: Stage, faults: Sequence[Fault]) -> None:
+async def play(stage: Stage, faults: Sequence[Fault], number: int) -> None:
     """One round: commands and faults, then quiet, then the judgement. Raises what it finds."""
-    async with stage.load() as load, asyncio.TaskGroup() as tasks:
+    async with stage.load(name=f"R{number}x") as load, asyncio.TaskGroup() as tasks:
         for fault in faults:
             tasks.create_task(_let_happen(stage, fault))
         await asyncio.sleep(ROUND_SECONDS)
@@ -102,19 +105,37 @@ async def soak(seed: int, minutes: float, from_round: int) -> None:
     print(f"seed {seed}, in {stage.folder}", flush=True)
     try:
         await stage.open()
-        ends_at, number = time.monotonic() + minutes * 60, 0
-        while time.monotonic() < ends_at:
-            number += 1
+        ends_at = time.monotonic() + minutes * 60
+        for number in itertools.count(from_round):
+            if time.monotonic() >= ends_at:
+                break
             chance = random.Random(f"{seed}/{number}")
             faults, moves = schedule(chance), [chance.choice(MOVES) for _ in range(60)]
-            if number < from_round:
-                continue
             print(f"round {number}", *faults, sep="\n       ", flush=True)
-            await stage.provider.behaves(*moves)
-            await play(stage, faults)
+            try:
+                await stage.provider.behaves(*moves)
+                await play(stage, faults, number)
+            except Exception:
+                await _tell_what_remains(stage, minutes, number)
+                raise
     finally:
         await stage.close()
     shutil.rmtree(stage.folder)
+
+
+async def _tell_what_remains(stage: Stage, minutes: float, number: int) -> None:
+    remains = stage.folder / "remains"
+    lost = await keep(stage, remains)
+    again = f"python -m tests.faults.soak --seed {stage.seed} --minutes {minutes:g}"
+    lines = [
+        f"NOT SOUND in round {number}",
+        f"databases, topics, what senders were told: {remains}",
+        *(f"not kept: {one}" for one in lost),
+        f"logs of the processes: {stage.folder / 'stack' / 'logs'}",
+        f"again from the first round: {again}",
+        f"again from this round: {again} --from-round {number}",
+    ]
+    print("\n       ".join(lines), file=sys.stderr, flush=True)
 
 
 def main(

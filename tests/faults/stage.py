@@ -13,6 +13,7 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -32,6 +33,7 @@ from tests.faults.checker import everything_was_heard, log_consumers_caught_up, 
 from tests.faults.history import HEARS, History, read_history, read_log
 from tests.faults.line import Acknowledged, Answers
 from tests.faults.load import Load
+from tests.faults.patience import PATIENCE_SECONDS, until
 from tests.faults.plots import PLOTS, Plot
 from tests.faults.points import Doom
 
@@ -39,7 +41,7 @@ SERVICES = tuple(HEARS)
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
 #: How long everything on its way may take to arrive once the fault is over, in seconds.
-QUIET_SECONDS = 60.0
+QUIET_SECONDS = 180.0
 _LOOK_SECONDS = 0.2
 _OPEN_PAYOUTS = "SELECT payout FROM payout_view WHERE status IN ('requested', 'unknown') ORDER BY payout"
 
@@ -86,7 +88,7 @@ class Provider:
     def close(self) -> None:
         if self._process is not None and self._process.stdout:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(PATIENCE_SECONDS)
             self._process.stdout.close()
 
     async def behaves(self, *outcomes: str) -> None:
@@ -114,6 +116,7 @@ class Stage:
         self._added: dict[str, ServiceProcess] = {}
         self._doomed: set[str] = set()
         self._loads = 0
+        self._opened = False
         settings = {
             "GATEWAY": "sandbox",
             "GATEWAY_URL": self.provider.url,
@@ -137,6 +140,7 @@ class Stage:
     async def open(self) -> None:
         """Start everything."""
         await self.stack.start()
+        self._opened = True
         self.provider.start(f"{self.urls('refunds')[0]}/v1/gateway/callbacks")
 
     async def close(self) -> None:
@@ -144,7 +148,8 @@ class Stage:
         try:
             for process in self._added.values():
                 await process.stop()
-            await self.stack.fleet.stop()
+            if self._opened:  # else there may be no fleet yet, and the stack has stopped what there was
+                await self.stack.fleet.stop()
         finally:
             self.stack.kafka.close()
             self.stack.postgres.close()
@@ -155,14 +160,17 @@ class Stage:
 
     # -- load
 
-    def load(self, commands_per_second: float = 30, senders: int = 10, plots: Sequence[Plot] = PLOTS) -> Load:
-        """A stream of commands of its own; use it as a context, harm goes inside."""
+    def load(
+        self, commands_per_second: float = 30, senders: int = 10, plots: Sequence[Plot] = PLOTS, name: str = ""
+    ) -> Load:
+        """A stream of commands of its own; use it as a context, harm goes inside. The same `name` plays the same
+        plots."""
         self._loads += 1
         load = Load(
             self.urls,
             self.stack.token,
             seed=self.seed,
-            name=f"L{self._loads}x",
+            name=name or f"L{self._loads}x",
             senders=senders,
             commands_per_second=commands_per_second,
             plots=plots,
@@ -294,15 +302,12 @@ class Stage:
     async def command(self, *words: str, may_fail: bool = False) -> Any:
         """Have an operator give a command of the command line; gives its JSON."""
         environment = {**os.environ, **self.stack.fleet.processes["cases-api"].settings}
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.cli", *words),
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        said, complained = await child.communicate()
-        assert may_fail or child.returncode == 0, (words, said.decode(), complained.decode())
-        return json.loads(said) if said else None
+        with TemporaryDirectory(dir=self.folder) as folder:
+            said, complained = Path(folder) / "said", Path(folder) / "complained"
+            child = self._nursery.launch(words, environment, said, complained)
+            await until(lambda: child.poll() is not None)
+            assert may_fail or child.poll() == 0, (words, said.read_text(), complained.read_text())
+            return json.loads(said.read_text() or "null")
 
     async def said(self, name: str, path: str) -> str:
         """What a process tells of itself: `/readyz`, `/metrics`."""
@@ -319,7 +324,7 @@ class Stage:
 
     async def rows(self, service: str, sql: str, *values: Any) -> list[Mapping[str, Any]]:
         """Rows of a service's database."""
-        connection = await asyncpg.connect(self.database(service), timeout=10)
+        connection = await asyncpg.connect(self.database(service), timeout=PATIENCE_SECONDS)
         try:
             return list(await connection.fetch(sql, *values))
         finally:

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import pickle
 import sqlite3
 import zlib
 from collections import Counter
@@ -33,6 +34,12 @@ OUTCOMES: Any = ("ok", "fail", "timeout_paid", "late", "duplicate_callback", "li
 def good(tmp_path_factory: pytest.TempPathFactory) -> History:
     """What a real stream of commands left behind, on the embedded store."""
     return asyncio.run(_lived(tmp_path_factory.mktemp("shop")))
+
+
+@pytest.fixture(scope="module")
+def copied(good: History) -> bytes:
+    """What each test makes its copy of the good history from: ten times as fast as `deepcopy`."""
+    return pickle.dumps(good)
 
 
 async def _lived(folder: Path) -> History:
@@ -100,6 +107,7 @@ def test_good_history_is_sound(good: History) -> None:
     assert len(good.acknowledged) >= COMMANDS
     assert {"payout.succeeded", "payout.failed", "loss.charged", "loss.recovered", "stock.reserved"} <= types
     assert {"insurance.paid", "deposit.returned", "reshipment.shipped", "case.closed", "refund.settled"} <= types
+    assert "exception.raised" in types
 
 
 Damage = Callable[[History], object]
@@ -213,6 +221,14 @@ def _lose_row(service: str, table: str, column: str) -> Damage:
         rows.remove(next(row for row in rows if row[column]))
 
     return damage
+
+
+def _reserve_more(history: History) -> None:
+    """More units are reserved than anybody ever reported, as two writers do that do not see one another."""
+    event = _event(history, "cases", "stock.reserved")
+    body = json.loads(event.data)
+    body["items"][0]["quantity"] += 1_000_000
+    event.data = json.dumps(body).encode()
 
 
 def _refund_more(history: History) -> None:
@@ -348,9 +364,15 @@ DAMAGES: dict[str, tuple[Damage, set[str]]] = {
     "case row stale": (_row("cases", "case_view", "status", "pending"), {"cases_table_is_the_fold"}),
     "case row lost": (_lose_row("cases", "case_view", "status"), {"cases_table_is_the_fold"}),
     "stock row wrong": (_row("cases", "stock_view", "sku", "LOCK-X"), {"stock_table_is_the_fold"}),
+    "shelf oversold": (_reserve_more, {"chain_is_whole", "shelf_is_never_oversold", "stock_table_is_the_fold"}),
     "payout row wrong": (_row("refunds", "payout_view", "amount_fen", 1), {"payouts_table_is_the_fold"}),
     "settlement row wrong": (_row("refunds", "settlement_view", "net_fen", 1), {"settlements_table_is_the_fold"}),
     "settlement row lost": (_lose_row("refunds", "settlement_view", "net_fen"), {"settlements_table_is_the_fold"}),
+    "exception row lost": (_lose_row("refunds", "exception_view", "case_id"), {"exceptions_table_is_the_fold"}),
+    "exception row of another case": (
+        _row("refunds", "exception_view", "case_id", "nobody-1"),
+        {"exceptions_table_is_the_fold"},
+    ),
     "loss row wrong": (
         _row("liability", "loss_view", "net_fen", 1),
         {"losses_tables_are_the_fold", "parties_and_suspense_make_the_loss"},
@@ -364,10 +386,10 @@ DAMAGES: dict[str, tuple[Damage, set[str]]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damage_is_found_and_named(good: History, name: str) -> None:
+def test_damage_is_found_and_named(copied: bytes, name: str) -> None:
     """Whatever is damaged in a copy is found by the rules that are there for it."""
     damage, rules = DAMAGES[name]
-    history = copy.deepcopy(good)
+    history: History = pickle.loads(copied)
     damage(history)
     found = {finding.rule for finding in judge(history)}
     assert rules <= found
@@ -376,10 +398,7 @@ def test_damage_is_found_and_named(good: History, name: str) -> None:
 def test_every_rule_can_fail() -> None:
     """There is no rule that no damage of this module makes speak."""
     spoken = {rule for _, rules in DAMAGES.values() for rule in rules}
-    assert {rule.__name__ for rule in (*ALWAYS, *SETTLED)} - spoken == {
-        "shelf_is_never_oversold",
-        "exceptions_table_is_the_fold",
-    }
+    assert {rule.__name__ for rule in (*ALWAYS, *SETTLED)} == spoken
 
 
 def test_history_is_not_damaged_by_its_copy(good: History) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.history import History
 from tests.faults.line import Answers, Line
+from tests.faults.patience import PATIENCE_SECONDS, until
 from tests.faults.plots import Story
 from tests.faults.points import Doom
 from tests.faults.stage import Stage
@@ -19,14 +20,12 @@ async def test_killed_database_says_try_again_and_loses_nothing(stage: Stage) ->
         await load.acknowledged(50)
         before = await stage.brokers.committed("aftersales-refunds")
         stage.stack.postgres.kill()
-        killed_at = len(load.answers.acknowledged)
-        await asyncio.sleep(2)
+        await until(lambda: len(load.answers.unavailable) > 5)
         assert {(one.status, one.code, one.retryable) for one in load.answers.unavailable} == {
             (503, "unavailable", True)
         }
         await asyncio.to_thread(stage.stack.postgres.start)
         await load.acknowledged(50)
-    assert killed_at
     history = await stage.must_be_sound()
     handled = history.logs["refunds"].checkpoints
     for (topic, number), offset in (await stage.brokers.committed("aftersales-refunds")).items():
@@ -46,7 +45,7 @@ async def test_command_of_a_killed_process_counts_once_or_not_at_all(stage: Stag
             await load.acknowledged(20)
             story = Story(line, random.Random(stage.seed), f"row-{point}")
             command = asyncio.create_task(story.order())
-            assert await doomed.wait(20)
+            assert await doomed.wait(PATIENCE_SECONDS)
             assert doomed.exit_status == -signal.SIGKILL
             events = await stage.rows("cases", "SELECT id FROM events WHERE causation_id = $1", f"{story.order_id}/1")
             assert len(events) == (1 if point == "after_commit" else 0)
@@ -77,12 +76,11 @@ async def test_killed_relay_and_consumers_do_everything_once(stage: Stage, refun
         "refunds-consume": Doom(refunds, 5),
         "liability-consume": Doom(liability, 5),
     }
-    for name in fates:
-        await stage.process(name).stop()
-    doomed = [await stage.begin(name, fate) for name, fate in fates.items()]
+    await asyncio.gather(*(stage.process(name).stop() for name in fates))
+    doomed = await asyncio.gather(*(stage.begin(name, fate) for name, fate in fates.items()))
     async with stage.load() as load:
         for process in doomed:
-            assert await process.wait(30)
+            assert await process.wait(PATIENCE_SECONDS)
             assert process.exit_status == -signal.SIGKILL
             await stage.end(process.name)
         await load.acknowledged(40)

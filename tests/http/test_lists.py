@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from services.kernel.freshness import WrittenElsewhere
 from tests.http.server import Server
 
 LISTS = ("cases", "stock", "payouts", "settlements", "exceptions", "charges", "losses")
@@ -144,3 +145,21 @@ def test_stock_is_listed(server: Server) -> None:
     assert answer.field("sku")["rule"] == "form"
     assert server.command("/v1/stock/SKU-1", {"quantity": -3}, "warehouse").field("quantity")["rule"] == "range"
     assert server.heads() == before
+
+
+def test_a_list_that_stands_still_says_before_what(fresh: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asked to wait is told in both languages what does not go on and what helps; who does not wait is answered."""
+    case = fresh.case()
+    fresh.settle()
+    service = fresh.embedded._running["cases"].service
+    monkeypatch.setattr("services.kernel.freshness.REACHED_SECONDS", 0.1)
+    monkeypatch.setattr(service, "freshness", WrittenElsewhere(service.store, "nobody", "cases"))
+    answer = fresh.get("/v1/cases?wait=true")
+    assert (answer.status, answer.code, answer.body["retryable"]) == (503, "unavailable", True)
+    order = case.split("-")[0]
+    assert answer.body["params"] == {"service": "cases", "order_id": order}
+    said = answer.field("wait")
+    assert order in said["zh"]
+    assert order in said["en"]
+    assert "cases-consume" in said["en"]
+    assert fresh.get("/v1/cases").body["items"]

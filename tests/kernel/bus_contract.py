@@ -3,18 +3,26 @@ and gives it a `bus` fixture. The services on it are toys: see `tests/kernel/toy
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from contracts.event import Event
+from services.kernel.appender import Appender
+from services.kernel.clock import ManualClock
 from services.kernel.event_store import Commit, CommitResult, EventStore, StoreUnavailable
+from services.kernel.files import Files
+from services.kernel.hearing import Hearing
+from services.kernel.log import Record
+from services.kernel.progress import Progress
 from services.kernel.proof import verify
-from tests.kernel.toy import Added, Counted, Mentioned, TallyDomain
+from services.kernel.stores import open_store
+from tests.kernel.toy import NOON, Added, Counted, Mentioned, TallyDomain, decode
 
 PATIENCE_S = 20.0
 
@@ -71,42 +79,67 @@ class Faults:
         return getattr(self._store, name)
 
 
-class Consumer(Protocol):
-    """A toy service as one process runs it, hearing `toy`."""
+class Consumer(ABC):
+    """A toy service as one process runs it, hearing `toy`; how events reach it is the bus's."""
 
-    store: EventStore
-    faults: Faults
-    domain: TallyDomain
+    def __init__(self, url: str, domain: TallyDomain) -> None:
+        self.domain = domain
+        self.store: EventStore = open_store(url, decode, busy_timeout_s=30)
+        self.faults = Faults(self.store)
+        #: Most events that were held in memory at the same time; 0 until the first ones came.
+        self.held_most = 0
+        #: The store as its own work sees it, faults included.
+        self.own_store = cast(EventStore, self.faults)
+        self.appender = Appender(self.own_store)
+        self.files = Files(domain, self.own_store, self.appender, ManualClock(NOON))
+        self._hearing = Hearing("toy", self.files, self.own_store, self.appender)
+
+    async def handle(self, records: list[Record], progress: Progress) -> None:
+        """What the bus brings."""
+        self.held_most = max(self.held_most, len(records))
+        await self._hearing(records, progress)
 
     @property
+    @abstractmethod
     def parked(self) -> Collection[str]:
         """Streams that do not go on at present."""
-        ...
 
     @property
+    @abstractmethod
     def stuck(self) -> str:
         """What a person should look at; "" while all goes well."""
-        ...
 
-    @property
-    def held_most(self) -> int:
-        """Most events that were held in memory at the same time."""
-        ...
+    @abstractmethod
+    async def start(self) -> None:
+        """Begin to hear."""
 
-    async def start(self) -> None: ...
-    async def behind(self) -> int: ...
+    @abstractmethod
+    async def leave(self) -> None:
+        """Hear nothing any more."""
 
-    async def stop(self) -> None:
-        """End in an orderly way."""
+    @abstractmethod
+    async def behind(self) -> int:
+        """Events that are not handled."""
 
-    async def kill(self) -> None:
-        """End without writing anything any more."""
-
+    @abstractmethod
     async def again(self) -> None:
         """Have everything delivered from the start once more."""
 
+    @abstractmethod
     async def caught_up(self) -> None:
         """Wait until everything sent so far is handled or parked."""
+
+    async def stop(self) -> None:
+        """End in an orderly way."""
+        self.faults.open.set()
+        await self.leave()
+        await self.appender.close()
+        await self.store.close()
+
+    async def kill(self) -> None:
+        """End without writing anything any more."""
+        self.faults.dead.set()
+        await self.stop()
 
 
 C = TypeVar("C", bound=Consumer)

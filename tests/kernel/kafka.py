@@ -1,5 +1,9 @@
 """What tests of the kernel do at a broker."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import NewTopic
 
@@ -35,3 +39,24 @@ async def messages_in(connection: Connection, topic: str) -> list[ConsumerRecord
 async def _partitions(consumer: object, topic: str) -> list[int]:
     await consumer._client._wait_on_metadata(topic)  # type: ignore[attr-defined]
     return sorted(consumer.partitions_for_topic(topic))  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def forwarding(port: int, server: str) -> AsyncIterator[None]:
+    """A way to the broker by a port where nobody listened before."""
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*server.split(":"))
+        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+
+    listener = await asyncio.start_server(forward, "127.0.0.1", port)
+    yield
+    listener.close()
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while part := await source.read(65_536):
+            target.write(part)
+            await target.drain()
+    target.close()

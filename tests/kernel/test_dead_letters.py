@@ -238,14 +238,14 @@ async def test_unpublished_while_the_topic_is_missing(bus: KafkaBus, monkeypatch
     async def refused(_: object) -> None:
         raise OSError("refused")
 
-    monkeypatch.setattr(member.consumer, "_publish", refused)
+    monkeypatch.setattr(member.consumer._outbox, "_publish", refused)
     await bus.send(Message("TB1", 1, Unreadable()), added("TB2", 1))
     await started(member)
     await until(lambda: "cannot be published" in member.stuck)
     assert await effects(member) == {"TB2": [1]}
     [dead] = await dead_in(member)
     assert dead.published_at is None
-    monkeypatch.setattr(member.consumer, "_publish", publish)
+    monkeypatch.setattr(member.consumer._outbox, "_publish", publish)
     assert len(await published(bus, 1)) == 1
     await until(lambda: "cannot be published" not in member.stuck)
     [dead] = await dead_in(member)

@@ -5,43 +5,27 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from services.kernel.appender import Appender
-from services.kernel.clock import ManualClock
-from services.kernel.event_store import Append, Commit, EventStore
-from services.kernel.files import Files
-from services.kernel.hearing import Hearing
-from services.kernel.log import Record
+from services.kernel.event_store import Append, Commit
 from services.kernel.log_reader import LogReader
-from services.kernel.progress import MAX_PARKED, Progress
+from services.kernel.progress import MAX_PARKED
 from services.kernel.sqlite_store import SqliteStore
-from tests.kernel.bus_contract import BusContract, Faults, Message, Unreadable, added, effects, started, until
+from tests.kernel.bus_contract import BusContract, Consumer, Message, Unreadable, added, effects, started, until
 from tests.kernel.store_contract import commit
-from tests.kernel.toy import NOON, TallyDomain, decode, toy_record, url_of
+from tests.kernel.toy import TallyDomain, decode, toy_record, url_of
 
 
-class LogConsumer:
+class LogConsumer(Consumer):
     """A toy service that follows the toy log."""
 
     def __init__(self, url: str, origin: SqliteStore, domain: TallyDomain) -> None:
-        self.domain = domain
-        self.store: EventStore = SqliteStore(url, decode, busy_timeout_s=30)
-        self.faults = Faults(self.store)
-        self.held_most = 0
+        super().__init__(url, domain)
         self._origin = origin
-        store = cast(EventStore, self.faults)
-        self.appender = Appender(store)
-        self.files = Files(domain, store, self.appender, ManualClock(NOON))
-        self._hearing = Hearing("toy", self.files, store, self.appender)
-        self.reader = LogReader("tally-hears-toy", "toy", origin, self._handle)
-
-    async def _handle(self, records: list[Record], progress: Progress) -> None:
-        self.held_most = max(self.held_most, len(records))
-        await self._hearing(records, progress)
+        self.reader = LogReader("tally-hears-toy", "toy", origin, self.handle)
 
     @property
     def parked(self) -> Collection[str]:
@@ -54,18 +38,11 @@ class LogConsumer:
     async def start(self) -> None:
         self.reader.start(await self.store.claim("tally-hears-toy", "toy"))
 
+    async def leave(self) -> None:
+        await self.reader.stop()
+
     async def behind(self) -> int:
         return await self.reader.lag()
-
-    async def stop(self) -> None:
-        self.faults.open.set()
-        await self.reader.stop()
-        await self.appender.close()
-        await self.store.close()
-
-    async def kill(self) -> None:
-        self.faults.dead.set()
-        await self.stop()
 
     async def again(self) -> None:
         await self.reader.rewind()

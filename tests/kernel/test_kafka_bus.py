@@ -6,11 +6,12 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from services.kernel.event_store import Claim, StoreUnavailable
@@ -20,6 +21,7 @@ from services.kernel.kafka.watchdog import Watchdog
 from services.kernel.takeover import move_to
 from services.stack.kafka import KafkaCluster
 from tests.kernel.bus_contract import BusContract, Message, Unreadable, added, effects, started, until
+from tests.kernel.kafka import forwarding
 from tests.kernel.postgres import PostgresDatabase
 from tests.kernel.toy_broker import PARTITIONS, KafkaBus
 
@@ -41,25 +43,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@asynccontextmanager
-async def forwarding(port: int, server: str) -> AsyncIterator[None]:
-    """A way to the broker by a port where nobody listened before."""
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(*server.split(":"))
-        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
-
-    listener = await asyncio.start_server(forward, "127.0.0.1", port)
-    yield
-    listener.close()
-
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while part := await source.read(65_536):
-            target.write(part)
-            await target.drain()
-    target.close()
+def stopped() -> float | None:
+    """How many partitions stand still, as operators see it."""
+    return REGISTRY.get_sample_value("aftersales_consumer_partitions_stopped", {"service": "tally", "source": "toy"})
 
 
 class TestKafkaBus(BusContract):
@@ -88,7 +74,7 @@ async def test_old_owner_is_refused(bus: KafkaBus) -> None:
     member = await started(bus.consumer())
     member.faults.open.clear()
     await bus.send(added("TB1", 1), added("TB2", 1), added("TB3", 1))
-    await until(lambda: any(one.next_sent_ms for one in member.consumer._partitions.values()))
+    await until(lambda: member.held_most)
     for number in range(PARTITIONS):
         await member.store.claim(bus.group(), f"{bus.topic}/{number}")
     with capture_logs() as logs:
@@ -100,8 +86,8 @@ async def test_old_owner_is_refused(bus: KafkaBus) -> None:
 
 
 async def test_retention_past_the_checkpoint_stops_that_partition(bus: KafkaBus) -> None:
-    """Where Kafka forgot what was not handled yet, nothing is skipped: that partition stops and names the way out, the
-    others go on; begun anew with all events published again, everything has its effect."""
+    """Where Kafka forgot what was not handled yet, nothing is skipped: that partition stops, is counted and names the
+    way out, the others go on; begun anew with all events published again, everything has its effect."""
     streams = {number: await bus.stream_in(number) for number in range(PARTITIONS)}
     await bus.send(*(added(one, 1) for one in streams.values()))
     member = await started(bus.consumer())
@@ -112,6 +98,7 @@ async def test_retention_past_the_checkpoint_stops_that_partition(bus: KafkaBus)
     await member.start()
     await until(lambda: "republish toy" in member.stuck)
     assert "resume tally" in member.stuck
+    assert stopped() == 1
     await until(lambda: [at for place, at in sorted(member.consumer.positions.items())] == [1, 4, 4])
     assert await effects(member) == {streams[0]: [1], streams[1]: [1, 2, 3, 4], streams[2]: [1, 2, 3, 4]}
     await bus.send(*(added(streams[0], n) for n in (1, 2, 3, 4)))
@@ -120,6 +107,9 @@ async def test_retention_past_the_checkpoint_stops_that_partition(bus: KafkaBus)
     await until(lambda: not member.parked)
     assert await effects(member) == {one: [1, 2, 3, 4] for one in streams.values()}
     assert not member.stuck
+    assert stopped() == 0
+    await member.stop()
+    assert stopped() is None
 
 
 async def test_first_start_on_an_old_topic(bus: KafkaBus) -> None:
@@ -135,7 +125,8 @@ async def test_first_start_on_an_old_topic(bus: KafkaBus) -> None:
 async def test_broker_that_comes_later(bus: KafkaBus, free_port: int) -> None:
     """Started before its broker, a consumer waits with one line in the log, and hears everything when it is there."""
     await bus.send(added("TB1", 1))
-    there, bus.connection = bus.connection, Connection(servers=f"127.0.0.1:{free_port}")
+    there = bus.connection
+    bus.connection = msgspec.structs.replace(there, servers=f"127.0.0.1:{free_port}")
     member = bus.consumer()
     with capture_logs() as logs:
         await member.start()
@@ -164,7 +155,9 @@ async def test_claims_wait_for_the_database(bus: KafkaBus, monkeypatch: pytest.M
     await until(lambda: "cannot be claimed" in member.stuck)
     await asyncio.sleep(2)  # longer than a session: only heartbeats keep it in the group
     assert not member.consumer.ready
-    assert member.consumer._assigned
+    membership = member.consumer._membership
+    assert membership
+    assert membership.given
     monkeypatch.setattr(member.faults, "claim", claim)
     await member.caught_up()
     assert await effects(member) == {"TB1": [1]}
@@ -173,7 +166,7 @@ async def test_claims_wait_for_the_database(bus: KafkaBus, monkeypatch: pytest.M
 async def test_too_many_parked_streams_stop_the_partition(bus: KafkaBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one stream after the other fails, it is no longer their fault: the partition waits, others go on."""
     monkeypatch.setattr("services.kernel.kafka.progress.MAX_PARKED", 3)
-    monkeypatch.setattr("services.kernel.kafka.consumer.BATCH_RECORDS", 1)
+    monkeypatch.setattr("services.kernel.kafka.fetching.BATCH_RECORDS", 1)
     streams = [await bus.stream_in(0, f"T{n}-") for n in range(6)]
     await bus.send(*(added(stream, 1, 666) for stream in streams))
     member = bus.consumer(poison=[666])
@@ -190,16 +183,17 @@ async def test_too_many_parked_streams_stop_the_partition(bus: KafkaBus, monkeyp
 
 async def test_a_silent_client_is_thrown_away(bus: KafkaBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that brings nothing although there is something is replaced by a new one, which brings it."""
-    monkeypatch.setattr("services.kernel.kafka.consumer.LOOK_SECONDS", 0.3)
-    monkeypatch.setattr("services.kernel.kafka.consumer.STALL_SECONDS", 1.0)
+    monkeypatch.setattr("services.kernel.kafka.silence.LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("services.kernel.kafka.silence.STALL_SECONDS", 1.0)
     member = await started(bus.consumer())
-    silent = member.consumer._client
-    assert silent
+    membership = member.consumer._membership
+    assert membership
+    silent = membership.client
     for task in (silent._fetcher._fetch_task, *silent._fetcher._pending_tasks):
         task.cancel()
     await bus.send(added("TB1", 1))
     await member.caught_up()
-    assert member.consumer._client is not silent
+    assert member.consumer._membership is not membership
     assert await effects(member) == {"TB1": [1]}
 
 
@@ -213,19 +207,6 @@ async def test_kafka_is_told_how_far_it_is(bus: KafkaBus) -> None:
     told = await admin.list_consumer_group_offsets(bus.group())
     await stop(admin)
     assert {place: one.offset for place, one in told.items()} == {place: at for place, at in positions.items() if at}
-
-
-async def test_lag_in_seconds(bus: KafkaBus) -> None:
-    """How far a partition is behind is told in events and in seconds since the first of them was sent."""
-    member = await started(bus.consumer())
-    assert [(one.behind, one.seconds) for one in await member.consumer.lag()] == [(0, 0.0)] * PARTITIONS
-    member.faults.open.clear()
-    await bus.send(added("TB1", 1), added("TB1", 2))
-    await until(lambda: any(one.next_sent_ms for one in member.consumer._partitions.values()))
-    await asyncio.sleep(1.1)
-    [lag] = [one for one in await member.consumer.lag() if one.behind]
-    assert lag.behind == 2
-    assert 1.0 <= lag.seconds < 10
 
 
 async def test_on_postgresql(bus: KafkaBus, postgres_database: PostgresDatabase) -> None:
@@ -274,6 +255,8 @@ async def test_what_the_client_cannot_read_stops_its_partition_only(
     member = bus.consumer()
     await member.start()
     await until(lambda: "cannot read message 1:" in member.stuck)
+    assert stopped() == 1
+    assert await member.behind() == 1  # what it cannot read keeps nobody from telling how far it is
     await bus.send(*(added(one, 2) for one in streams))
     await until(lambda: sorted(member.consumer.positions.values())[1:] == [2, 2])
     assert await effects(member) == {streams[0]: [1], streams[1]: [1, 2], streams[2]: [1, 2]}

@@ -1,6 +1,7 @@
 """Topics: made as they should be, and never changed in a way that moves keys."""
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from uuid_utils import uuid7
 
 from contracts.policy import load_policy
+from contracts.registry import HEARS
 from services.catalogue import SERVICES
 from services.kernel.clock import SystemClock
 from services.kernel.kafka.connection import Connection, stop
 from services.kernel.kafka.topics import (
-    HEARS,
     Found,
     Topic,
     TopicRefused,
@@ -83,7 +84,7 @@ def test_each_service_needs_its_own_what_it_hears_and_its_dead_letters() -> None
 
 @pytest.mark.parametrize("service", HEARS)
 async def test_topics_are_made_for_what_services_hear(service: str, tmp_path: Path) -> None:
-    """The table of who hears whom says what the services themselves say."""
+    """Services hear what the table says that topics are made from: none waits for a topic that nobody makes."""
     assembly = SERVICES[service](load_settings({}, data_dir=tmp_path), load_policy(), SystemClock())
     assert {one for one in assembly.service.part.hears_from if one != service} == set(HEARS[service])
     await assembly.service.close()
@@ -135,6 +136,22 @@ async def test_settings_are_altered_only_when_asked(settings: Settings, admin: A
     assert altered == Found(name, "altered", 6, 1)
     other = Topic(name, 6, 1, {**wanted[0].configs, "segment.ms": "777777"})
     assert [one.state for one in await look(admin, [other])] == ["as_it_should_be"]
+
+
+async def test_topics_are_made_only_once_every_broker_knows_them(
+    settings: Settings, admin: AIOKafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request may go to another broker, and one may not have heard of a topic that another tells of: that topic
+    counts as missing, and making it ends when it is there for all."""
+    wanted = topics(settings)
+    ask = admin.describe_topics
+    told_ahead = [{"topic": topic.name, "partitions": [{"partition": 0, "replicas": [0]}]} for topic in wanted]
+    monkeypatch.setattr(admin, "describe_topics", lambda: asyncio.sleep(0, told_ahead))
+    assert {one.state for one in await look(admin, wanted)} == {"missing"}
+    asked = itertools.count()
+    # Every other broker has not heard of them.
+    monkeypatch.setattr(admin, "describe_topics", lambda: ask() if next(asked) % 2 else asyncio.sleep(0, []))
+    assert {one.state for one in await ensure(admin, wanted)} == {"created"}
 
 
 async def test_what_the_brokers_refuse_is_said(settings: Settings, admin: AIOKafkaAdminClient) -> None:

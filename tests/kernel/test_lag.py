@@ -10,20 +10,25 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaConnectionError
 from typer.testing import CliRunner
 
+from contracts.registry import decode
 from services.catalogue import SERVICES
 from services.cli.lag_reading import Row, Surveyor
 from services.cli.main import app
 from services.kernel.event_store import Checkpoint, Commit
 from services.kernel.kafka.connection import BrokerAway, Connection
 from services.kernel.kafka.lag import look_at
+from services.kernel.kafka.partition_lags import PartitionLags
 from services.kernel.lag import Look, checkpoints, of_log, trend
 from services.kernel.migrations import migrate
 from services.kernel.settings import Settings, load_settings
+from services.kernel.stores import open_store
 from services.stack.kafka import KafkaCluster
 from services.stack.ports import free_port
 from services.stack.postgres import PostgresCluster
+from tests.kernel.bus_contract import until
 from tests.shop import NOON, Shop
 
 MIGRATIONS = {name: Path(__file__).parents[2] / "services" / name / "migrations" for name in SERVICES}
@@ -223,6 +228,44 @@ async def test_partitions_tell_events_and_the_age_of_the_first(apart: Settings) 
     assert later[zero].arrived == 2
     with pytest.raises(BrokerAway):
         await look_at(msgspec.structs.replace(connection, servers=f"127.0.0.1:{free_port()}"), [topic], {})
+
+
+async def test_a_service_looks_again_and_again_with_the_same_clients(
+    apart: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gauges are refreshed without new connections; after a fault they stand as they were and the next look connects
+    anew; closed, nothing goes on."""
+    topic, connection = f"{apart.kafka_prefix}aftersales.cases.v1", Connection.of(apart)
+    await make_topic(apart, topic, 2)
+    await produce(apart, topic, 0, [100, 90])
+    opened: list[str] = []
+    admin = Connection.admin
+
+    async def counted(given: Connection, client_id: str = "") -> Any:
+        opened.append(client_id)
+        return await admin(given, client_id)
+
+    async def lost(*_: Any) -> Any:
+        raise KafkaConnectionError("gone")
+
+    monkeypatch.setattr(Connection, "admin", counted)
+    store = open_store(apart.database_of("refunds"), decode)
+    lags = PartitionLags("refunds", "group", {topic: "cases"}, store, connection)
+    assert await checkpoints(store) == []
+    before = asyncio.all_tasks()
+    for _ in range(3):
+        seen = await lags()
+    assert opened == ["aftersales-lag"]
+    assert [(one.source, one.behind, round(one.seconds, -1)) for one in seen] == [("cases", 2, 100), ("cases", 0, 0)]
+    with monkeypatch.context() as away:
+        away.setattr("services.kernel.kafka.lag._partitions", lost)
+        assert await lags() == seen
+    await produce(apart, topic, 1, [50])
+    assert [one.behind for one in await lags()] == [2, 1]
+    assert opened == ["aftersales-lag"] * 2
+    await lags.close()
+    await until(lambda: not asyncio.all_tasks() - before)
+    await store.close()
 
 
 async def test_services_apart_are_seen_while_they_are_down(apart: Settings) -> None:

@@ -154,6 +154,31 @@ def test_libraries_are_told_in_the_same_form(lines: io.StringIO) -> None:
     assert json.loads(line)["event"] == "no answer for 138****5678"
 
 
+def test_a_library_that_says_the_same_at_each_try_is_told_seldom(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of tries to reach a broker fill no log: one line of a kind a minute, with how many there were since."""
+    now = 1000.0
+    monkeypatch.setattr("services.kernel.logging.monotonic", lambda: now)
+    set_up("info", "json")
+    chatty = logging.getLogger("aiokafka.conn")
+    for number in range(50):
+        chatty.error("Unable connect to node with id %s", number)
+        chatty.error("Unable to update metadata from %s", [number])
+    now += 61
+    chatty.error("Unable connect to node with id %s", 50)
+    logging.getLogger("aiohttp.server").error("one")
+    logging.getLogger("aiohttp.server").error("one")
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [(one["event"], one["library"], one.get("repeated")) for one in told] == [
+        ("Unable connect to node with id 0", "aiokafka", None),
+        ("Unable to update metadata from [0]", "aiokafka", None),
+        ("Unable connect to node with id 50", "aiokafka", 49),
+        ("one", "aiohttp", None),
+        ("one", "aiohttp", None),
+    ]
+
+
 def test_level_is_honoured(lines: io.StringIO) -> None:
     """What is below the level is not told."""
     set_up("error", "json")

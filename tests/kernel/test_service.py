@@ -13,10 +13,10 @@ from contracts.policy import load_policy
 from services.cases.domain.domain import CasesDomain
 from services.cases.views import CasesViews
 from services.kernel.clock import ManualClock
-from services.kernel.event_store import StoreUnavailable
+from services.kernel.event_store import Checkpoint, Commit, StoreUnavailable
 from services.kernel.followers import Followers
 from services.kernel.freshness import WrittenElsewhere
-from services.kernel.service import Part, Service, Timer
+from services.kernel.service import Part, Service, TablesStandStill, Timer
 from services.kernel.settings import load_settings
 from tests.kernel.bus_contract import until
 from tests.kernel.toy import BY_AGENT, MIGRATIONS, NOON
@@ -95,6 +95,33 @@ async def test_tables_that_do_not_come_on_are_retryable(
         service.freshness = freshness
         with pytest.raises(StoreUnavailable):
             await service.views_caught_up()
+
+
+async def test_tables_that_stand_still_are_told_from_slow_ones(
+    service: Service[Any], followers: Followers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits in vain hears before which order nothing goes on; while something does, only that it takes long."""
+    monkeypatch.setattr("services.kernel.freshness.REACHED_SECONDS", 0.3)
+    await followers.stop()
+    await open_case(service, "TB1")
+    shown = await service.store.head_position()
+    await open_case(service, "TB2")
+
+    async def come_on(position: int) -> None:
+        [done] = await service.store.commit([Commit(checkpoint=(Checkpoint("views", "cases", position),))])
+        assert not isinstance(done, Exception)
+
+    await come_on(shown)
+    service.freshness = WrittenElsewhere(service.store, "views", "cases")
+    with pytest.raises(TablesStandStill) as still:
+        await service.views_caught_up()
+    assert still.value.order_id == "TB2"
+    waiting = asyncio.create_task(service.views_caught_up())
+    await asyncio.sleep(0.1)
+    await come_on(shown + 1)
+    with pytest.raises(StoreUnavailable) as slow:
+        await waiting
+    assert not isinstance(slow.value, TablesStandStill)
 
 
 async def test_tables_that_another_process_writes(service: Service[Any]) -> None:

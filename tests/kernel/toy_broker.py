@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -12,22 +12,17 @@ from aiokafka.admin import RecordsToDelete
 
 from contracts import envelope
 from contracts.registry import UnknownEvent
-from services.kernel.appender import Appender
-from services.kernel.clock import ManualClock
-from services.kernel.event_store import EventStore
-from services.kernel.files import Files
-from services.kernel.hearing import Hearing
+from services.kernel.kafka import parking
 from services.kernel.kafka.connection import Connection, stop
 from services.kernel.kafka.consumer import KafkaConsumer, Subscription
 from services.kernel.kafka.dead_letter_topic import DeadLetterTopic
+from services.kernel.kafka.partition_lags import PartitionLags
 from services.kernel.kafka.relay import partition_of
-from services.kernel.log import Record
-from services.kernel.progress import Progress
-from services.kernel.stores import open_store
+from services.kernel.kafka.topics import dead_letters_of, group_of
 from tests.kernel import toy
-from tests.kernel.bus_contract import PATIENCE_S, Faults, Message
+from tests.kernel.bus_contract import PATIENCE_S, Consumer, Message
 from tests.kernel.kafka import make_topic
-from tests.kernel.toy import NOON, TallyDomain, toy_record, url_of
+from tests.kernel.toy import TallyDomain, toy_record, url_of
 
 PARTITIONS = 3
 #: Waits between tries: short ones, but many, so that a test decides when to cure what fails.
@@ -48,26 +43,19 @@ def decode(type: str, schema: int, data: bytes) -> Any:
 Raw = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
 
 
-class Member:
+class Member(Consumer):
     """A toy service as one process runs it: a member of its group."""
 
     def __init__(
-        self, bus: "KafkaBus", group: str, url: str, domain: TallyDomain, retry_seconds: Sequence[float]
+        self, bus: "KafkaBus", service: str, url: str, domain: TallyDomain, retry_seconds: Sequence[float]
     ) -> None:
-        self.domain = domain
-        self.store: EventStore = open_store(url, toy.decode, busy_timeout_s=30)
-        self.faults = Faults(self.store)
-        self.held_most = 0
+        super().__init__(url, domain)
         self._bus = bus
-        store = cast(EventStore, self.faults)
-        self.appender = Appender(store)
-        self.files = Files(domain, store, self.appender, ManualClock(NOON))
-        self._hearing = Hearing("toy", self.files, store, self.appender)
-        self.dead_letters = DeadLetterTopic(bus.connection, group)
+        self.dead_letters = DeadLetterTopic(bus.connection, bus.group(service))
         self.consumer = KafkaConsumer(
-            group,
-            [Subscription(bus.topic, "toy", self._handle)],
-            store,
+            service,
+            [Subscription(bus.topic, "toy", self.handle)],
+            self.own_store,
             self.appender,
             bus.connection,
             decode,
@@ -75,10 +63,6 @@ class Member:
             retry_seconds=retry_seconds,
             client_options=QUICK,
         )
-
-    async def _handle(self, records: list[Record], progress: Progress) -> None:
-        self.held_most = max(self.held_most, len(records))
-        await self._hearing(records, progress)
 
     @property
     def parked(self) -> Collection[str]:
@@ -91,19 +75,19 @@ class Member:
     async def start(self) -> None:
         await self.consumer.start()
 
-    async def behind(self) -> int:
-        return sum(one.behind + one.waiting + one.dead for one in await self.consumer.lag())
-
-    async def stop(self) -> None:
-        self.faults.open.set()
+    async def leave(self) -> None:
         await self.consumer.stop()
         await self.dead_letters.stop()
-        await self.appender.close()
-        await self.store.close()
 
-    async def kill(self) -> None:
-        self.faults.dead.set()
-        await self.stop()
+    async def behind(self) -> int:
+        """As database and broker say: what was not read yet, and what was left behind."""
+        group = self.consumer.group
+        lags = PartitionLags(self.consumer.service, group, {self._bus.topic: "toy"}, self.store, self._bus.connection)
+        try:
+            unread = sum(one.behind for one in await lags())
+        finally:
+            await lags.close()
+        return unread + sum((await parking.counts(self.store, group)).values())
 
     async def again(self) -> None:
         await self.consumer.rewind()
@@ -128,8 +112,7 @@ class KafkaBus:
     """A topic of the toy service, and groups that hear it."""
 
     def __init__(self, connection: Connection, name: str, folder: Path) -> None:
-        self.connection = connection
-        self.name = name
+        self.connection = msgspec.structs.replace(connection, prefix=f"{name}.")
         self.topic = f"{name}.toy"
         self.folder = folder
         self.retry_seconds: Sequence[float] = RETRIES
@@ -145,11 +128,11 @@ class KafkaBus:
         self._looker = await self.connection.consumer("looker")
 
     def group(self, service: str = "tally") -> str:
-        return f"{self.name}.aftersales-{service}"
+        return group_of(service, self.connection.prefix)
 
     @property
     def dead_letters(self) -> str:
-        return f"{self.topic}.{self.group()}.dlq"
+        return dead_letters_of(self.topic, self.group())
 
     def raw(self, message: Message) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
         """Key, value and headers of a message."""
@@ -198,7 +181,7 @@ class KafkaBus:
         return self.member(self.url(service), service, **domain)
 
     def member(self, url: str, service: str = "tally", **domain: Any) -> Member:
-        member = Member(self, self.group(service), url, TallyDomain(**domain), self.retry_seconds)
+        member = Member(self, service, url, TallyDomain(**domain), self.retry_seconds)
         self._made.append(member)
         return member
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.stack.kafka import KafkaCluster, KafkaMissing, kafka_jars
+from services.stack.ports import free_port
 
 _PARENT = """
 import sys
@@ -44,6 +46,16 @@ async def test_data_outlives_kill_and_a_new_cluster_on_its_folder(tmp_path: Path
         assert await _all(again, "kept", 2) == [b"1", b"2"]
     finally:
         again.close()
+
+
+def test_clients_find_the_broker_where_it_was(tmp_path: Path) -> None:
+    """The port that is preferred is taken if it is free, and no other listener of a broker takes it."""
+    port, other = free_port(), free_port()
+    assert KafkaCluster(3, tmp_path, preferred_ports=[port, other]).ports[:2] == (port, other)
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", port))
+        somebody.listen()
+        assert KafkaCluster(1, tmp_path, preferred_ports=[port]).ports[0] != port
 
 
 def test_brokers_end_with_their_killed_parent() -> None:

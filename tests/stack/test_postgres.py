@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -57,6 +59,20 @@ def test_killed_server_starts_again(folder: Path) -> None:
     cluster.start()
     assert cluster.port == port
     cluster.execute("INSERT INTO t VALUES (1)")
+    cluster.close()
+
+
+def test_server_that_somebody_killed_starts_again_at_the_first_try(folder: Path) -> None:
+    """Whoever kills the server from outside waits for nothing: what its sessions still hold is waited for here."""
+    cluster = PostgresCluster(folder)
+    cluster.start()
+    with socket.create_connection(("127.0.0.1", cluster.port)):  # a session that has yet to notice
+        assert cluster.pid is not None
+        os.kill(cluster.pid, signal.SIGKILL)
+        while cluster.pid:
+            time.sleep(0.001)
+        cluster.start()
+    cluster.execute("SELECT 1")
     cluster.close()
 
 

@@ -1,9 +1,11 @@
 """`aftersales stack`: everything runs as told, comes back when it dies, keeps its data, and leaves nothing behind."""
 
+import asyncio
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.kernel.kafka.connection import Connection, stop
 from services.stack.stack import StackFile, throw_away
 
 COMMAND = (sys.executable, "-m", "services.cli")
@@ -121,8 +124,43 @@ def lives(pid: int) -> bool:
         return False
 
 
+def server_of(folder: Path) -> int:
+    """The process of the PostgreSQL server of a stack, wherever its data had to stand."""
+    note = folder / "postgres" / "elsewhere"
+    data = (Path(note.read_text()) if note.exists() else folder / "postgres") / "data"
+    return int((data / "postmaster.pid").read_text().split()[0])
+
+
+async def at_brokers(servers: str) -> tuple[set[str], list[str]]:
+    """The groups and topics that brokers know."""
+    admin = await Connection(servers=servers).admin()
+    try:
+        return {str(group) for group, _ in await admin.list_consumer_groups()}, await admin.list_topics()
+    finally:
+        await stop(admin)
+
+
+def taken(folder: Path, name: str, somebody: socket.socket) -> Path:
+    """The folder of a stack, after somebody took the port where one of its processes was the last time."""
+    somebody.bind(("127.0.0.1", 0))
+    somebody.listen()
+    kept = json.loads((folder / "kept.json").read_bytes())
+    kept["ports"][name] = somebody.getsockname()[1]
+    (folder / "kept.json").write_text(json.dumps(kept))
+    return folder
+
+
+def in_a_shell(folder: Path, command: str) -> str:
+    """What a command prints in a shell that read the stack's `env` and knows nothing else."""
+    script = f". {folder}/env && . {folder}/env && {command}"
+    return subprocess.run(
+        ["sh", "-c", script], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    ).stdout
+
+
 def test_stack_runs_recovers_keeps_and_ends(folder: Path) -> None:
-    """An order recorded before a crash and a restart is there afterwards, and the token is still good."""
+    """An order recorded before a crash and a restart is there afterwards, tokens and addresses are still good, and who
+    has to listen elsewhere says so."""
     with stack(folder) as first:
         assert first.said == json.loads((folder / "stack.json").read_bytes())
         assert StackFile.read(folder / "stack.json").services == first.said["services"]
@@ -131,19 +169,31 @@ def test_stack_runs_recovers_keeps_and_ends(folder: Path) -> None:
         assert first.ask("PUT", "cases", "/v1/orders/T1", AN_ORDER)[0] == 201
         assert first.ask("GET", "liability", "/v1/charges")[0] == 200
 
+        assert '"consumers"' in in_a_shell(folder, "aftersales lag --json")
+        assert in_a_shell(folder, "echo $PATH").count(str(Path(sys.executable).parent)) == 1
+
         pid = first.said["processes"]["cases-all"]["pid"]
         os.kill(pid, signal.SIGKILL)
-        until(lambda: "cases-all runs again" in first.told)
-        assert "cases-all has ended (-9" in first.told
+        until(lambda: "cases-all died (-9" in first.told)
+        assert "started again" in first.told
         until(lambda: first.ask("GET", "cases", "/v1/orders/T1")[0] == 200)
         pids = [one.pid for one in StackFile.read(folder / "stack.json").processes.values()]
         assert pid not in pids
+
+        os.kill(server_of(folder), signal.SIGKILL)
+        until(lambda: "PostgreSQL died, started again" in first.told)
+        assert first.told.count("PostgreSQL died") == 1
+        assert "pg_ctl" not in first.told
+        until(lambda: first.ask("GET", "cases", "/v1/orders/T1")[0] == 200)
     assert not any(map(lives, pids))
     assert not (folder / "stack.json").exists()
 
-    with stack(folder, "--apart") as second:
+    with socket.socket() as somebody, stack(taken(folder, "cases-api", somebody), "--apart") as second:
         assert len(second.said["processes"]) == 9
-        assert second.said["token_secret"] == first.said["token_secret"]
+        for stays in ("token_secret", "database_url", "kafka_servers"):
+            assert second.said[stays] == first.said[stays]
+        assert second.told.count("another program holds it") == 1
+        assert f"cases-api cannot have its port {somebody.getsockname()[1]}" in second.told
         assert second.ask("GET", "cases", "/v1/orders/T1")[0] == 200
         refused = subprocess.run([*COMMAND, "stack", "--folder", str(folder), "--json"], capture_output=True, text=True)
         assert refused.returncode == 2
@@ -156,6 +206,9 @@ def test_stack_runs_recovers_keeps_and_ends(folder: Path) -> None:
         )
         assert json.loads(played.stdout)["ok"], played.stdout + played.stderr
         assert second.ask("GET", "cases", "/v1/cases")[1]["items"] == []  # it was played beside the shop, not in it
+        groups, topics = asyncio.run(at_brokers(second.said["kafka_servers"]))
+        assert groups == {"aftersales-cases", "aftersales-refunds", "aftersales-liability"}
+        assert not any("scenario" in topic for topic in topics)
 
 
 def test_stack_is_called_off_while_it_starts(folder: Path) -> None:

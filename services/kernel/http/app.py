@@ -51,10 +51,17 @@ _timer = lru_cache(maxsize=4_096)(REQUEST_SECONDS.labels)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
 
 
-def make_app(policy: Policy, tokens: Tokens, clock: Clock, service: str = SERVER) -> web.Application:
+def make_app(
+    policy: Policy,
+    tokens: Tokens,
+    clock: Clock,
+    service: str = SERVER,
+    elsewhere: Callable[[str, str], str] = lambda method, path: "",
+) -> web.Application:
     """An application that answers nothing but health to strangers, and describes itself at `/docs`.
 
-    `service`: whose routes are all that `add_routes` is not told of.
+    `service`: whose routes are all that `add_routes` is not told of; `elsewhere`: which service answers requests of a
+    method to a path that nobody here does, if any.
     """
 
     @web.middleware
@@ -87,6 +94,8 @@ def make_app(policy: Policy, tokens: Tokens, clock: Clock, service: str = SERVER
             log.warning("unavailable", error=repr(error))
             return problem(policy, Refusal("unavailable"), request)
         except web.HTTPException as error:
+            if owner := _owner_elsewhere(error, request, elsewhere):
+                return problem(policy, Refusal("wrong_service", service=owner), request)
             return _translated(policy, error, request)
         except Exception:
             log.exception("internal_error")
@@ -142,6 +151,11 @@ def _admitted(actor: Actor, request: web.Request) -> Actor:
     if roles is not None and actor.role not in roles:
         raise Refusal("forbidden", role="store_manager")
     return actor
+
+
+def _owner_elsewhere(error: web.HTTPException, request: web.Request, elsewhere: Callable[[str, str], str]) -> str:
+    unanswered = isinstance(error, web.HTTPNotFound | web.HTTPMethodNotAllowed)
+    return elsewhere(request.method, request.rel_url.raw_path) if unanswered else ""
 
 
 def _translated(policy: Policy, error: web.HTTPException, request: web.Request) -> web.Response:

@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 
 from services.kernel.http.openapi import Operation, Parameter, describe
-from services.kernel.refusal import invalid
-from services.kernel.service import Service
+from services.kernel.refusal import Refusal, invalid
+from services.kernel.service import Service, TablesStandStill
 
 MAX_ROWS = 500
 DEFAULT_ROWS = 50
@@ -78,7 +78,7 @@ async def answer(request: web.Request, service: Service[Any], listing: Listing) 
     where, params = _conditions(asked, listing)
     limit = _limit(asked)
     if asked.get("wait") == "true":
-        await service.views_caught_up()
+        await _caught_up(service)
     order = ", ".join(f"{column} DESC" for column in listing.order)
     sql = f"SELECT * FROM {listing.table}{where} ORDER BY {order} LIMIT ?"
     rows = await service.store.query(sql, [*params, limit + 1])
@@ -86,6 +86,26 @@ async def answer(request: web.Request, service: Service[Any], listing: Listing) 
     items = [msgspec.convert(listing.present(row), listing.row, strict=False) for row in page]
     after = _cursor([page[-1][column] for column in listing.order]) if has_more else None
     return json({"items": items, "has_more": has_more, "after": after})
+
+
+async def _caught_up(service: Service[Any]) -> None:
+    """Wait until the list shows what was committed before the request. Raises StoreUnavailable, or a refusal that says
+    what to do where waiting longer is of no use."""
+    try:
+        await service.views_caught_up()
+    except TablesStandStill as still:
+        name, order = service.name, still.order_id
+        zh = (
+            f"{name} 的列表停在订单 {order} 的一个事件之前,后面的都还没有显示。可去掉 wait=true 先看已有的内容;"
+            f"请运维看 {name}-consume 进程日志中的 stream_parked 或 reader_stuck,修好后自动续上。"
+        )
+        en = (
+            f"The lists of {name} stand still before an event of order {order}; nothing behind it is shown yet."
+            f" Without wait=true you see what there is. Operators: the log of the {name}-consume process says why"
+            " (stream_parked or reader_stuck); once that is mended, it goes on by itself."
+        )
+        said = {"field": "wait", "rule": "tables_stand_still", "zh": zh, "en": en}
+        raise Refusal("unavailable", errors=[said], service=name, order_id=order) from None
 
 
 def json(value: Any, status: int = 200, **headers: str) -> web.Response:

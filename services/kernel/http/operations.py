@@ -24,9 +24,12 @@ Problems = Mapping[str, Sequence[str]]
 
 
 def operations(
-    problems: Callable[[], Awaitable[Problems]], set_time: Callable[[datetime], Awaitable[None]]
+    problems: Callable[[], Awaitable[Problems]],
+    set_time: Callable[[datetime], Awaitable[None]],
+    waits: Callable[[], Problems] = dict,
 ) -> list[web.RouteDef]:
-    """The routes; `set_time` lets happen what is due, or raises `Refusal`."""
+    """The routes; `set_time` lets happen what is due, or raises `Refusal`; `waits`: what each part is without for the
+    moment and does not need to be ready, told beside the problems where there is any."""
 
     async def health(_: web.Request) -> web.Response:
         return lists.json({"status": "ok"})
@@ -34,7 +37,8 @@ def operations(
     async def readiness(_: web.Request) -> web.Response:
         found = await problems()
         ready = not any(found.values())
-        return lists.json({"ready": ready, "problems": found}, status=200 if ready else 503)
+        waiting = {"waiting": awaited} if (awaited := waits()) else {}
+        return lists.json({"ready": ready, "problems": found, **waiting}, status=200 if ready else 503)
 
     async def metrics(_: web.Request) -> web.Response:
         headers = {"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}

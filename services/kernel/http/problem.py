@@ -23,6 +23,7 @@ _STATUS = {
     "unknown_item": 404,
     "unknown_line": 404,
     "not_found": 404,
+    "wrong_service": 404,
     "method_not_allowed": 405,
     "request_in_progress": 409,
     "version_conflict": 412,
@@ -52,6 +53,10 @@ _TEXTS = {
     "content_type_unsupported": Text(
         zh="请求内容须为 JSON(Content-Type: application/json),而不是 {content_type}。",
         en="The request must be JSON (Content-Type: application/json), not {content_type}.",
+    ),
+    "wrong_service": Text(
+        zh="这个地址由 {service} 服务处理,请把请求发到它的地址和端口。",
+        en="The service {service} answers this: send the request to its address and port.",
     ),
 }
 #: The field that a refusal without `errors` is about.

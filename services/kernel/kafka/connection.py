@@ -31,6 +31,8 @@ from services.kernel.settings import Settings
 
 #: How long one request to a broker may take, in seconds.
 REQUEST_SECONDS: Final = 10.0
+#: How long the brokers may take to say where partitions begin or end, in seconds.
+BOUNDS_SECONDS: Final = 5.0
 #: How long a client may take until it is connected, in seconds.
 START_SECONDS: Final = 20.0
 #: How long a client may take to send what it holds and to say goodbye, in seconds; it is broken off then.
@@ -160,11 +162,19 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
             "request_timeout_ms": int(REQUEST_SECONDS * 1000),
             "metadata_max_age_ms": 60_000,
             "security_protocol": self.security,
-            "ssl_context": ssl.create_default_context(cafile=self.ca) if self.security.endswith("SSL") else None,
+            "ssl_context": self._trusted() if self.security.endswith("SSL") else None,
             "sasl_mechanism": self.mechanism,
             "sasl_plain_username": self.username or None,
             "sasl_plain_password": self.password or None,
         }
+
+    def _trusted(self) -> ssl.SSLContext:
+        """Whose certificates brokers may show. Raises BrokerRefused: a file without certificates mends itself no more
+        than a wrong one."""
+        try:
+            return ssl.create_default_context(cafile=self.ca)
+        except OSError as error:
+            raise BrokerRefused(f"{self.ca}: {error}") from error
 
     async def _started(self, client: C) -> C:
         try:

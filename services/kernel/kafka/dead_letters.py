@@ -33,6 +33,10 @@ _DISCARD = f"""UPDATE parked_messages SET state = '{DISCARDED}', due_at = ?, res
 WHERE consumer = ? AND topic = ? AND partition = ? AND position = ? AND state IN ('{WAITING}', '{DEAD}')"""
 
 
+_NEXT = f"""{parking.SELECT} WHERE consumer = ? AND topic = ? AND stream = ? AND sequence = ?
+AND state IN ('{WAITING}', '{DEAD}') ORDER BY state DESC, position LIMIT 1"""
+
+
 class Group(msgspec.Struct, frozen=True):
     """Messages that were left behind for the same reason: how many, since when, and one of them."""
 
@@ -52,14 +56,21 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     states: tuple[str, ...] = (DEAD,)
 
 
+class Next(msgspec.Struct, frozen=True):
+    """What a stream goes on with: a message that was left behind, or one that never came."""
+
+    source: str
+    stream: str
+    sequence: int
+    message: ParkedMessage | None
+    """None: it never came."""
+
+
 class NotNext(Exception):
     """The message cannot be given up yet: others of its stream before it were not handled either."""
 
     def __init__(self, message: ParkedMessage, handled: int) -> None:
-        super().__init__(
-            f"{message.place} is #{message.sequence} of {message.stream}, but only #{handled} is handled:"
-            " first redrive or discard what stands before it"
-        )
+        super().__init__(f"{message.place} is #{message.sequence} of {message.stream}, but only #{handled} is handled")
         self.message, self.handled = message, handled
 
 
@@ -108,6 +119,25 @@ async def found(store: Reads, place: Place) -> ParkedMessage | None:
     states = (WAITING, DEAD, DISCARDED, parking.REDRIVEN)
     rows = await selected(store, Selection(place=place, states=states), limit=1)
     return rows[0] if rows else None
+
+
+async def next_of(store: Reads, message: ParkedMessage, handled: int | None = None) -> Next | None:
+    """What has to be handled before this message, or is it; None where that is not known, or it was handled already.
+    `handled`: the number up to which its stream is handled, if not by the inbox."""
+    if not message.stream:
+        return None
+    if handled is None:
+        handled = await handled_of(store, message)
+    if message.sequence <= handled:
+        return None
+    wanted = (message.consumer, message.message.topic, message.stream, handled + 1)
+    rows = [parking.parked_message(row) for row in await store.query(_NEXT, wanted)]
+    return Next(message.source, message.stream, handled + 1, rows[0] if rows else None)
+
+
+async def handled_of(store: Reads, message: ParkedMessage) -> int:
+    """The number up to which the stream of a message is handled."""
+    return (await store.inbox(message.source, [message.stream])).get(message.stream, 0)
 
 
 def unreadable(message: ParkedMessage, read: Read) -> Unreadable | None:

@@ -127,11 +127,11 @@ def _whole(message: Message, source: str) -> Envelope:
         *(whole.policy, whole.traceparent),
     )
     if not "".join(texts).isprintable():  # no store could keep them
-        raise Unreadable("invalid_envelope", f"unprintable characters in {texts}")
+        raise Unreadable("invalid_envelope", "unprintable characters in its key or headers")
     if max(whole.sequence, whole.schema) > _MAX_INTEGER:
         raise Unreadable("invalid_envelope", "a number beyond 64 bits")
     return whole
 
 
 def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, msgspec.MsgspecError) else repr(error)
+    return str(error) if isinstance(error, msgspec.MsgspecError) else f"{type(error).__name__}: {error}"

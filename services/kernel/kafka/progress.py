@@ -227,7 +227,7 @@ class PartitionProgress:
 
     def _is_parked(self, stream: str, left: _Left) -> None:
         self.parked[stream] = ParkedStream(
-            left.first.sequence, _cause(left.error), repr(left.error), due=time.monotonic() + self.wait_s(1)
+            left.first.sequence, _cause(left.error), parking.told(left.error), due=time.monotonic() + self.wait_s(1)
         )
         self.tell_parked(stream, left.first.sequence, left.error)
 
@@ -338,7 +338,7 @@ class StreamRetry:
         self._progress.parked[self._stream] = ParkedStream(
             sequence,
             _cause(left.error),
-            repr(left.error),
+            parking.told(left.error),
             dead,
             tries,
             _NEVER if dead else time.monotonic() + self._progress.wait_s(tries),

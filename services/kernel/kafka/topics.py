@@ -12,9 +12,9 @@ import msgspec
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from contracts.registry import TOPICS
+from contracts.registry import HEARS, TOPICS
 from services.kernel.kafka.connection import BrokerAway, Connection, stop
 from services.kernel.settings import Settings
 
@@ -22,12 +22,6 @@ from services.kernel.settings import Settings
 MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 #: Largest dead letter: any message, and why it is dead.
 MAX_DEAD_LETTER_BYTES: Final = 3 * 1024 * 1024
-#: Whose events each service hears by Kafka; its own it reads in its log.
-HEARS: Final = {
-    "cases": ("refunds", "liability", "orders"),
-    "refunds": ("cases",),
-    "liability": ("cases", "refunds"),
-}
 #: How often it is looked whether topics are there by now, in seconds.
 LOOK_SECONDS: Final = 1.0
 #: How long brokers may take to tell one another of a new topic, in seconds.
@@ -136,17 +130,17 @@ async def ensure(
     if mended:
         await _alter(admin, [topic for topic in wanted if topic.name in mended])
     created = {topic.name for topic in made}
-    return [_done(one, created, mended) for one in await look(admin, wanted)]
+    return [_done(one, created, mended) for one in await _known(admin, wanted)]
 
 
 async def look(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> list[Found]:
-    """What is there of these topics, in their order."""
+    """What is there of these topics, in their order; one that was just made is missing until every broker knows it."""
     # All topics: a question by name may make brokers create it with their own defaults.
     there = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
     configs = await _configs(admin, [topic for topic in wanted if topic.name in there])
     return [
         _compared(topic, there[topic.name], {name: value for name, (value, _) in configs[topic.name].items()})
-        if topic.name in there
+        if topic.name in configs
         else Found(topic.name, "missing")
         for topic in wanted
     ]
@@ -234,11 +228,15 @@ async def _create(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> None:
     for topic, code, reason in answer.topic_errors:
         if code not in (0, TopicAlreadyExistsError.errno):
             raise TopicRefused(topic, reason or for_code(code).__name__)
-    names = {topic.name for topic in wanted}
+
+
+async def _known(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> list[Found]:
+    """What is there, once the brokers have told one another of what was made. Raises TimeoutError."""
     async with asyncio.timeout(CREATED_SECONDS):
         while True:
-            if names <= {topic["topic"] for topic in await admin.describe_topics()}:
-                return
+            found = await look(admin, wanted)
+            if all(one.state != "missing" for one in found):
+                return found
             await asyncio.sleep(LOOK_SECONDS / 10)
 
 
@@ -247,6 +245,8 @@ async def _alter(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> None:
     present = await _configs(admin, wanted)
     resources = []
     for topic in wanted:
+        if topic.name not in present:
+            raise TopicRefused(topic.name, UnknownTopicOrPartitionError.__name__)
         kept = {name: value for name, (value, source) in present[topic.name].items() if source == _SET_HERE}
         resources.append(ConfigResource(ConfigResourceType.TOPIC, topic.name, configs={**kept, **topic.configs}))
     for answer in await admin.alter_configs(resources):
@@ -256,11 +256,13 @@ async def _alter(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> None:
 
 
 async def _configs(admin: AIOKafkaAdminClient, wanted: Iterable[Topic]) -> dict[str, dict[str, tuple[str, int]]]:
-    """Setting → its value and where that comes from, by topic."""
+    """Setting → its value and where that comes from, by topic; without those that the broker asked does not know."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in wanted]
     found: dict[str, dict[str, tuple[str, int]]] = {}
     for answer in await admin.describe_configs(resources) if resources else ():
         for code, reason, _, name, entries in answer.resources:
+            if code == UnknownTopicOrPartitionError.errno:
+                continue
             if code:
                 raise for_code(code)(reason)
             found[name] = {setting: (value, source) for setting, value, _, source, *_ in entries}

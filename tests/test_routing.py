@@ -5,7 +5,7 @@ import re
 import pytest
 
 from services.catalogue import SERVICES
-from services.stack.routing import routes, service_of
+from services.routing import elsewhere, routes, service_of
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,7 @@ def test_unknown_request_finds_nobody() -> None:
     ):
         with pytest.raises(LookupError):
             service_of(method, path)
+        assert elsewhere(method, path) == ""
 
 
 def test_no_two_services_answer_the_same() -> None:

@@ -44,6 +44,14 @@ def service_of(method: str, path: str) -> str:
     raise LookupError(f"no service answers {method} {path}")
 
 
+def elsewhere(method: str, path: str) -> str:
+    """The service that answers such a request, "" where none does."""
+    try:
+        return service_of(method, path)
+    except LookupError:
+        return ""
+
+
 def _told(defined: Iterable[web.RouteDef]) -> list[tuple[str, str]]:
     router = web.Application().router
     router.add_routes(defined)

@@ -1,0 +1,254 @@
+"""Messages that did not go on, on paper and for machines: what each is, and what became of it."""
+
+import base64
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from contracts.policy import Text
+from services.cli.words import Words, plural
+from services.kernel.clock import SHOP_TIME
+from services.kernel.kafka.dead_letters import Group
+from services.kernel.kafka.message import Unreadable
+from services.kernel.kafka.parking import BEHIND, DEAD, DISCARDED, FAILED, GAP, REDRIVEN, WAITING, ParkedMessage
+
+STATES: Final = {
+    WAITING: Text("等待", "waiting"),
+    DEAD: Text("死信", "dead"),
+    DISCARDED: Text("已放弃", "discarded"),
+    REDRIVEN: Text("已重新处理", "redriven"),
+}
+CAUSES: Final = {
+    FAILED: Text("处理出错", "its handling fails"),
+    GAP: Text("它前面的消息没有到", "one before it never came"),
+    BEHIND: Text("排在未处理的消息后面", "one before it does not go on"),
+    "invalid_envelope": Text("消息头不合格式", "its headers are not as they must be"),
+    "unknown_type": Text("未知的事件类型或版本", "its type or version is not known here"),
+    "invalid_body": Text("内容不合格式", "its body is not as it must be"),
+    "too_large": Text("太大", "it is too large"),
+}
+OUTCOMES: Final = {
+    "handled": Text("已处理", "handled"),
+    "dead": Text("仍失败", "dead again"),
+    "waits": Text("等前面的消息", "waits"),
+    "trying": Text("处理中", "being tried"),
+    "would_be_redriven": Text("将重新处理", "would be redriven"),
+    "would_be_discarded": Text("将放弃", "would be discarded"),
+    "discarded": Text("已放弃", "discarded"),
+    "refused": Text("不能放弃", "refused"),
+}
+#: What the fields of a message are called.
+FIELDS: Final = {
+    "place": Text("位置", "place"),
+    "state": Text("状态", "state"),
+    "cause": Text("原因", "cause"),
+    "stream": Text("订单", "order"),
+    "sequence": Text("序号", "number in the order"),
+    "type": Text("事件", "event"),
+    "source": Text("来自", "from"),
+    "error": Text("错误", "error"),
+    "readable": Text("现在仍读不懂", "still unreadable"),
+    "tries": Text("已试", "tries"),
+    "parked_at": Text("搁置于", "left behind"),
+    "published_at": Text("写入死信主题", "in the dead letter topic"),
+    "resolved_at": Text("了结于", "resolved"),
+    "resolved_by": Text("操作人", "by"),
+    "note": Text("原因说明", "reason given"),
+    "key": Text("消息键", "key"),
+}
+
+Line = dict[str, Any]
+
+
+# -- for machines
+
+
+def line_of(message: ParkedMessage) -> Line:
+    """What a list says of a message."""
+    return {
+        "place": str(message.place),
+        "state": message.state,
+        "cause": message.cause,
+        "stream": message.stream,
+        "sequence": message.sequence,
+        "type": message.type,
+        "source": message.source,
+        "error": message.error,
+        "tries": message.tries,
+        "parked_at": _at(message.parked_at),
+    }
+
+
+def group_of(group: Group) -> Line:
+    """What a list says of messages with the same cause."""
+    return {
+        "state": group.state,
+        "cause": group.cause,
+        "messages": group.messages,
+        "oldest_seconds": round(_age(group), 1),
+        "example": line_of(group.example),
+    }
+
+
+def sheet_of(message: ParkedMessage, unreadable: str) -> Line:
+    """All that is known of a message. `unreadable`: why this program cannot read it, if it cannot."""
+    return {
+        **line_of(message),
+        "readable": unreadable,
+        "published_at": _at(message.published_at),
+        "resolved_at": _at(message.resolved_at),
+        "resolved_by": message.resolved_by,
+        "note": message.note,
+        "key": _text(message.message.key),
+        "headers": [[name, _text(value)] for name, value in message.message.headers],
+        "body": _body(message.message.value),
+    }
+
+
+def _body(value: bytes | None) -> Any:
+    """JSON as it is, anything else as text, or as base64 where it is none."""
+    try:
+        return msgspec.json.decode(value or b"null")
+    except msgspec.DecodeError:
+        return _text(value)
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return "base64:" + base64.b64encode(value or b"").decode()
+
+
+def _at(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, SHOP_TIME).isoformat(timespec="seconds")
+
+
+def _age(group: Group) -> float:
+    return max(0.0, time.time() - group.oldest_at)
+
+
+# -- for people
+
+
+def show_groups(console: Console, words: Words, service: str, groups: Sequence[Group], ways: Sequence[Text]) -> None:
+    """What was left behind, by the reason, and what can be done about it."""
+    for one in groups:
+        state, cause = words.text(STATES[one.state]), words.text(CAUSES[one.cause])
+        console.print(f"[bold]{state}[/] · {one.cause} · {cause}", soft_wrap=True)
+        _print_pairs(console, _group_facts(words, one))
+        console.print()
+    show_ways(console, words, ways)
+    if any(one.state == DEAD for one in groups):
+        console.print(words.stacked(*_ABOUT_DEAD).format(service=service), soft_wrap=True)
+
+
+def _group_facts(words: Words, group: Group) -> Iterator[tuple[str, str]]:
+    yield words.say("条数", "messages"), str(group.messages)
+    yield words.say("最早", "oldest"), words.roughly(_age(group))
+    yield words.say("例如", "example"), str(group.example.place)
+    if error := _error(group.example):
+        yield words.text(FIELDS["error"]), error
+
+
+def show_messages(console: Console, words: Words, messages: Iterable[ParkedMessage], ways: Sequence[Text]) -> None:
+    """Messages one by one, and what those that wait, wait for."""
+    table = _table(
+        words, ("位置", "place"), ("状态", "state"), ("原因", "cause"), ("订单", "order"), ("消息", "message")
+    )
+    for one in messages:
+        number = f" #{one.sequence}" if one.sequence else ""
+        what = ": ".join(part for part in (one.type, _error(one)) if part)
+        state = words.stacked(*_pair(STATES[one.state]))
+        table.add_row(str(one.place), state, one.cause, escape(one.stream + number), escape(what))
+    console.print(table)
+    show_ways(console, words, ways)
+
+
+def show_message(console: Console, words: Words, sheet: Mapping[str, Any], message: ParkedMessage) -> None:
+    """One message whole."""
+    said = dict(sheet) | {
+        "state": words.text(STATES[message.state]),
+        "cause": f"{message.cause} · {words.text(CAUSES[message.cause])}",
+        "error": _error(message),
+        "sequence": message.sequence or "",
+    }
+    facts = [(words.text(name), str(said[field])) for field, name in FIELDS.items() if said[field] not in (None, "")]
+    _print_pairs(console, facts)
+    console.print(f"\n[bold]{words.say('消息头', 'headers')}[/]")
+    _print_pairs(console, ((name, "" if value is None else value) for name, value in sheet["headers"]))
+    console.print(f"\n[bold]{words.say('内容', 'body')}[/]")
+    body = sheet["body"]
+    pretty = body if isinstance(body, str) else msgspec.json.format(msgspec.json.encode(body), indent=2).decode()
+    console.print(escape(pretty), soft_wrap=True)
+
+
+def show_outcomes(console: Console, words: Words, lines: Sequence[Line]) -> None:
+    """What became of messages, or would."""
+    table = _table(words, ("位置", "place"), ("原因", "cause"), ("订单", "order"), ("结果", "outcome"))
+    for line in lines:
+        cells = (line["place"], line.get("cause", ""), line.get("stream", ""))
+        table.add_row(*(escape(cell) for cell in cells), words.text(OUTCOMES[line["outcome"]]))
+    console.print(table)
+    whys: dict[str, Text] = {str(line["why"]): line["why"] for line in lines if "why" in line}
+    show_ways(console, words, list(whys.values()))
+    for reason in dict.fromkeys(line["still_unreadable"] for line in lines if line.get("still_unreadable")):
+        console.print(f"[red]✗[/] {words.say('仍读不懂', 'still unreadable')}: {escape(reason)}", soft_wrap=True)
+
+
+def show_ways(console: Console, words: Words, ways: Iterable[Text]) -> None:
+    """What somebody can do, a line each."""
+    for way in ways:
+        said = words.stacked(*_pair(way)).replace("\n", "\n  ")
+        console.print(f"→ {escape(said)}", soft_wrap=True)
+
+
+def some(words: Words, number: int) -> str:
+    """So many messages."""
+    return words.say(f"{number} 条消息", plural(number, "message"))
+
+
+_ABOUT_DEAD: Final = (
+    "死信:先 aftersales dlq show 位置 --service {service};修好原因后 redrive,确认作废才 discard(先加 --dry-run 看)。",
+    "Dead ones: first aftersales dlq show PLACE --service {service}; mend the cause, then redrive; discard only what is"
+    " void (see with --dry-run first).",
+)
+
+
+def _error(message: ParkedMessage) -> str:
+    """What went wrong, where the cause does not say all of it: in its own words, and behind them, for whoever mends the
+    program, what kind of error it is."""
+    if message.cause in (GAP, BEHIND):
+        return ""
+    kind, colon, text = message.error.partition(": ")
+    if not colon or kind == Unreadable.__name__:
+        return text or message.error
+    return f"{text} ({kind})" if text else kind
+
+
+def _pair(text: Text) -> tuple[str, str]:
+    return text.zh, text.en
+
+
+def _table(words: Words, *headings: tuple[str, str]) -> Table:
+    """Places come first, in one piece: they are copied."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(words.stacked(*heading), overflow="fold", no_wrap=number == 0)
+    return table
+
+
+def _print_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(f"  [dim]{escape(name)}[/]", escape(value))
+    console.print(grid)
