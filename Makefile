@@ -26,7 +26,7 @@ check: $(READY) ## format, lint, strict types, import rules, contract, then all 
 	$(BIN)/mypy -p contracts -p services -p tests -p benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.publish --check
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile
 
 format: $(READY) ## format the code and mend what can be mended
 	$(BIN)/ruff format .

@@ -4,9 +4,11 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from services.stack.kafka import KafkaCluster, throwaway_brokers
 from services.stack.postgres import PostgresCluster, throwaway_cluster
@@ -20,25 +22,33 @@ os.environ.pop("COLUMNS", None)
 FIRST = ("faults", "scenarios/test_library.py", "test_readme.py", "stack/test_stack.py")
 
 
-#: Modules that use one stage, which takes long to set up.
-STAGED = "faults"
+#: Where all tests share one stage that takes long to set up.
+STAGED = "tests/faults"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long modules first, the others in their order. A worker takes a whole module, or all that share a stage: servers
-    are started once."""
+    """Long modules first, the others in their order."""
     items.sort(key=_place)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    """Which tests stay together (`--dist loadgroup`)."""
-    return STAGED if "stage" in getattr(item, "fixturenames", ()) else str(item.path.relative_to(Path(__file__).parent))
 
 
 def _place(item: pytest.Item) -> int:
     return next((place for place, part in enumerate(FIRST) if part in str(item.path)), len(FIRST))
+
+
+class Together(LoadFileScheduling):  # type: ignore[misc]
+    """A worker takes a whole module, or all that share a stage: so servers are started once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module: str = super()._split_scope(nodeid)
+        return STAGED if module.startswith(STAGED) else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | None:
+    """For `--dist loadfile`: how tests are dealt out, in the order above."""
+    if config.option.dist != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,11 @@ class Hearing:
         last, unheard = handled, list[Record]()
         try:
             for record in records:
-                self._must_follow(record, last)
+                if record.sequence > last + 1 and not self._own:
+                    # What came before is whole, and does not wait: so what fills the gap is known as what is missing.
+                    await self._mark(unheard, Commit(fence=progress.fence))
+                    handled = last
+                    raise DeliveryGap(InboxMark(record.source, record.stream, record.sequence), last)
                 last = record.sequence
                 if record.type not in self._hears:
                     unheard.append(record)
@@ -81,10 +85,6 @@ class Hearing:
             raise
         except Exception as error:
             progress.park([record for record in records if record.sequence > handled], error)
-
-    def _must_follow(self, record: Record, last: int) -> None:
-        if record.sequence > last + 1 and not self._own:
-            raise DeliveryGap(InboxMark(record.source, record.stream, record.sequence), last)
 
     async def _hear(self, record: Record, fence: Fence | None) -> None:
         try:

@@ -239,6 +239,16 @@ class BusContract:
         assert await effects(consumer) == {"TB1": [1, 2, 3, 4, 5, 6], "TB2": [1, 2]}
         assert not consumer.stuck
 
+    async def test_what_nobody_listens_to_does_not_wait_before_a_gap(self, bus: Bus) -> None:
+        """Only what comes after a gap waits: so what fills the gap is known, and all goes on at once."""
+        await bus.send(Message("TB1", 1, Mentioned(case_id="TB1-1")), added("TB1", 3))
+        consumer = await started(bus.consumer())
+        assert set(consumer.parked) == {"TB1"}
+        assert await consumer.store.inbox("toy", ["TB1"]) == {"TB1": 1}
+        await bus.send(added("TB1", 2))
+        await until(lambda: not consumer.parked)
+        assert await effects(consumer) == {"TB1": [2, 3]}
+
     async def test_out_of_order_is_put_in_order(self, bus: Bus) -> None:
         """Events that overtook each other have their effects in the order of the stream."""
         await bus.send(*(added("TB1", sequence) for sequence in (2, 1, 5, 3, 4)))

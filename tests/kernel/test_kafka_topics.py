@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from uuid_utils import uuid7
 
 from contracts.policy import load_policy
@@ -119,8 +120,10 @@ async def test_partitions_are_never_added(settings: Settings, admin: AIOKafkaAdm
     assert [one.state for one in await look(admin, wanted)] == ["as_it_should_be"] * len(wanted)
 
 
-async def test_settings_are_altered_only_when_asked(settings: Settings, admin: AIOKafkaAdminClient) -> None:
-    """Retention is changed by `alter`, and what somebody else set on the topic stays."""
+async def test_settings_are_altered_only_when_asked(
+    settings: Settings, admin: AIOKafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retention is changed by `alter`, for all brokers, and what somebody else set on the topic stays."""
     connection = Connection.of(settings)
     name = topic_of("cases", connection.prefix)
     await make_topic(connection, name, 6, retention_ms="5000", segment_ms="777777")
@@ -132,6 +135,12 @@ async def test_settings_are_altered_only_when_asked(settings: Settings, admin: A
         "max.message.bytes": ("1048588", "2097152"),
     }
     assert not found.usable
+    ask, asked = admin.describe_configs, itertools.count()
+    old = await ask([ConfigResource(ConfigResourceType.TOPIC, name)])
+    # The first broker that is asked afterwards has not heard of the change.
+    monkeypatch.setattr(
+        admin, "describe_configs", lambda about: asyncio.sleep(0, old) if next(asked) == 2 else ask(about)
+    )
     (altered,) = await ensure(admin, wanted, alter=True)
     assert altered == Found(name, "altered", 6, 1)
     other = Topic(name, 6, 1, {**wanted[0].configs, "segment.ms": "777777"})

@@ -5,6 +5,7 @@ partitions, where nothing keeps them in order.
 """
 
 import asyncio
+import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, Literal
 
@@ -24,8 +25,8 @@ MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 MAX_DEAD_LETTER_BYTES: Final = 3 * 1024 * 1024
 #: How often it is looked whether topics are there by now, in seconds.
 LOOK_SECONDS: Final = 1.0
-#: How long brokers may take to tell one another of a new topic, in seconds.
-CREATED_SECONDS: Final = 15.0
+#: How long brokers may take to tell one another of a new topic or setting, in seconds.
+SETTLED_SECONDS: Final = 15.0
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _SET_HERE = 1  # config_source of DescribeConfigs: set on the topic itself, not a default
@@ -69,6 +70,11 @@ class Found(msgspec.Struct, frozen=True):
     partitions: int = 0
     replication: int = 0
     differences: tuple[Difference, ...] = ()
+
+    @property
+    def alterable(self) -> bool:
+        """Whether `alter` would change it."""
+        return any(one.alterable for one in self.differences)
 
     @property
     def usable(self) -> bool:
@@ -126,11 +132,11 @@ async def ensure(
     made = [topic for topic, one in zip(wanted, found, strict=True) if one.state == "missing"]
     if made:
         await _create(admin, made)
-    mended = {one.topic for one in found if alter and any(difference.alterable for difference in one.differences)}
+    mended = {one.topic for one in found if alter and one.alterable}
     if mended:
         await _alter(admin, [topic for topic in wanted if topic.name in mended])
     created = {topic.name for topic in made}
-    return [_done(one, created, mended) for one in await _known(admin, wanted)]
+    return [_done(one, created, mended) for one in await _settled(admin, wanted, mended)]
 
 
 async def look(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> list[Found]:
@@ -230,14 +236,15 @@ async def _create(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> None:
             raise TopicRefused(topic, reason or for_code(code).__name__)
 
 
-async def _known(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> list[Found]:
-    """What is there, once the brokers have told one another of what was made. Raises TimeoutError."""
-    async with asyncio.timeout(CREATED_SECONDS):
-        while True:
-            found = await look(admin, wanted)
-            if all(one.state != "missing" for one in found):
-                return found
-            await asyncio.sleep(LOOK_SECONDS / 10)
+async def _settled(admin: AIOKafkaAdminClient, wanted: Sequence[Topic], mended: Collection[str]) -> list[Found]:
+    """What is there, once the brokers have told one another of what was made or mended, or at last as it is."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while True:
+        found = await look(admin, wanted)
+        unsettled = (one.state == "missing" or (one.topic in mended and one.alterable) for one in found)
+        if not any(unsettled) or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(LOOK_SECONDS / 10)
 
 
 async def _alter(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> None:
