@@ -19,7 +19,7 @@ Events of order after-sales: what happened in a case, what the buyer is refunded
 Every message is a CloudEvents 1.0 event in Kafka's binary mode: attributes are headers, the value is the
 event's JSON. The key is the `order_id` (`~stock` for stock), so all events of one order keep their order.
 `ce_sequence` is dense from 1 for each source and key: what is not above the last one seen is a duplicate,
-what leaves a hole is a loss.
+what leaves a hole is a loss. What an operator had sent once more carries `ce_replay` and is otherwise as it was.
 
 Readers ignore unknown fields and fill in the schema's default where a field is absent. Every version of a
 schema reads every other one; a change that could not is a new event type.

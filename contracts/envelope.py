@@ -131,6 +131,13 @@ ATTRIBUTES = (
     ),
     Attribute("partitionkey", True, r".+", "TB1001", "The message key: the order id (`~stock` for stock)."),
     Attribute("actor", False, r"[a-z_]+/.+", "agent/小李", "Who caused it, `role/name`."),
+    Attribute(
+        "replay",
+        False,
+        r".+",
+        "019a9b2e-7f10-7a02-9d3c-4b1f6c2e8a90",
+        "The operation that sent the event once more, with the id and sequence that it had; absent the first time.",
+    ),
     Attribute("policyversion", False, r".+", "2026-11-22", "The policy version it was decided under."),
     Attribute(
         "traceparent",

@@ -24,6 +24,11 @@ HEARS_FROM = ("cases", *HEARS["cases"])
 PROMISES_AT_ONCE = 500
 
 
+def media_of(settings: Settings) -> MediaStore:
+    """Where evidence files are kept."""
+    return MediaStore(settings.media_url or str(settings.data_dir / "files"))
+
+
 class CasesService:
     """What happened, what the buyer is offered, what goes out and comes back."""
 
@@ -33,7 +38,7 @@ class CasesService:
         self.service: Service[OrderFile] = Service(part, settings.database_of(domain.source), clock)
         self.followers = self.service.followers()
         self.timers = (Timer(1.0, lambda: self.let_pass(clock.now())),)
-        self._media = MediaStore(settings.media_url or str(settings.data_dir / "files"))
+        self._media = media_of(settings)
         self._http = CasesHttp(self.service, domain, policy, self._media)
 
     def routes(self) -> list[web.RouteDef]:

@@ -14,6 +14,8 @@ from services.cases.domain.closing import unfinished
 from services.cases.domain.file import OrderFile
 from services.cases.domain.next_actions import NextAction
 from services.cases.views import promise_of
+from services.kernel.history import AsOf
+from services.kernel.http.past import Seen
 from services.kernel.log import Record
 
 T = TypeVar("T")
@@ -237,10 +239,12 @@ class Happening(Document, frozen=True, kw_only=True):
 
 
 class CaseInFull(CaseDocument, frozen=True, kw_only=True):
-    """A case with all that happened, and every command with whether it can be given now."""
+    """A case with all that happened, and every command with whether it can be given. `as_of`: of when it is, null for
+    now; what refunds and liability decided is in it as far as cases had heard of it by then."""
 
     next_actions: Sequence[NextAction]
     version: int
+    as_of: AsOf | None
     timeline: Sequence[Happening] = ()
 
 
@@ -256,13 +260,15 @@ class OrderLineDocument(Document, frozen=True, kw_only=True):
 
 
 class OrderDocument(Document, frozen=True, kw_only=True):
-    """An order with all its cases; `compensation_fen` is what counts against authority."""
+    """An order with all its cases; `compensation_fen` is what counts against authority. `as_of`: of when it is, null
+    for now."""
 
     order: Order
     compensation_fen: int
     lines: Sequence[OrderLineDocument]
     cases: Sequence[CaseDocument]
     version: int
+    as_of: AsOf | None
 
 
 def case_document(policy: Policy, file: OrderFile, case: Case) -> CaseDocument:
@@ -270,11 +276,10 @@ def case_document(policy: Policy, file: OrderFile, case: Case) -> CaseDocument:
     return CaseDocument(**_fields(policy, file, case))
 
 
-def case_in_full(
-    policy: Policy, file: OrderFile, case: Case, next_actions: Sequence[NextAction], version: int
-) -> CaseInFull:
+def case_in_full(policy: Policy, seen: Seen[OrderFile], case: Case, next_actions: Sequence[NextAction]) -> CaseInFull:
     """The same with next actions; its timeline is to be filled in."""
-    return CaseInFull(**_fields(policy, file, case), next_actions=next_actions, version=version)
+    fields = _fields(policy, seen.file, case)
+    return CaseInFull(**fields, next_actions=next_actions, version=seen.version, as_of=seen.as_of)
 
 
 def _fields(policy: Policy, file: OrderFile, case: Case) -> dict[str, Any]:
@@ -422,8 +427,9 @@ def timeline(policy: Policy, records: Iterable[Record]) -> list[Happening]:
     ]
 
 
-def order_document(policy: Policy, file: OrderFile, order: Order, version: int) -> OrderDocument:
+def order_document(policy: Policy, seen: Seen[OrderFile], order: Order) -> OrderDocument:
     """An order with all its cases."""
+    file = seen.file
     return OrderDocument(
         order=order,
         compensation_fen=file.compensation_fen(),
@@ -439,5 +445,6 @@ def order_document(policy: Policy, file: OrderFile, order: Order, version: int) 
             for line_id, account in file.accounts.items()
         ],
         cases=[case_document(policy, file, case) for case in file.cases.values()],
-        version=version,
+        version=seen.version,
+        as_of=seen.as_of,
     )

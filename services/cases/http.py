@@ -11,6 +11,7 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from contracts.policy import Policy
+from services.cases.difference import CaseDifference, difference
 from services.cases.documents import CaseInFull, OrderDocument, case_in_full, order_document, timeline
 from services.cases.domain.commands import OpenCase, RecordOrder, SubmitEvidence
 from services.cases.domain.domain import CASE_COMMANDS, CasesDomain
@@ -22,12 +23,14 @@ from services.cases.media import MediaStore, StoredFile, UnknownFile, UploadRefu
 from services.kernel.actor import LADDER, Actor
 from services.kernel.decider import Context
 from services.kernel.event_store import StoreUnavailable
+from services.kernel.history import Past, Point, file_as_of, the_end
 from services.kernel.http import lists
 from services.kernel.http.app import actor_of
 from services.kernel.http.case_commands import case_command_route
 from services.kernel.http.commands import CommandAnswer, CommandDesk, Target, stream_of_case, stream_of_order
 from services.kernel.http.lists import Filter
-from services.kernel.http.openapi import Operation, command, describe
+from services.kernel.http.openapi import Operation, Parameter, command, describe
+from services.kernel.http.past import AS_OF, POINT, Seen, asked_point, not_yet, read_file
 from services.kernel.intake import Unfit, field_errors, wrong_fields
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
@@ -127,6 +130,7 @@ class CasesHttp:
             web.post("/v1/cases", self._told("open_case", self._open_case, "cases", (201,))),
             web.get("/v1/cases", CASES.handler(self._service, "Cases, newest first", "cases")),
             web.get("/v1/cases/{case_id}", self.read_case),
+            web.get("/v1/cases/{case_id}/difference", self.read_difference),
             *(
                 case_command_route(name, self._told(name, self._desk.case_command(name), "cases"))
                 for name in CASE_COMMANDS
@@ -216,38 +220,91 @@ class CasesHttp:
 
     @describe(
         Operation(
-            summary="A case with timeline, money and next actions",
+            summary="A case with timeline, money and next actions, now or as of a moment",
             tag="cases",
             answer=CaseInFull,
-            refusals=(404,),
+            refusals=(404, 422),
+            query=(AS_OF,),
             etag=True,
         )
     )
     async def read_case(self, request: web.Request) -> web.Response:
-        """A case with timeline, money and next actions."""
-        case_id = request.match_info["case_id"]
+        """A case with timeline, money and next actions, as of now or of the moment that is asked for."""
+        case_id, actor = request.match_info["case_id"], actor_of(request)
         stream = stream_of_case(case_id)
-        async with self._service.files.reading(stream) as (file, version):
-            if case_id not in file.cases:
-                raise Refusal("unknown_case", case_id=case_id)
-            context = Context(now=self._service.clock.now(), actor=actor_of(request))
-            actions = next_actions(self._domain, file, case_id, context)
-            document = case_in_full(self._policy, file, file.cases[case_id], actions, version)
-        records = await self._service.store.read_stream(stream, upto=version, decode=False)
+
+        def in_full(seen: Seen[OrderFile]) -> CaseInFull | None:
+            case = seen.file.cases.get(case_id)
+            if case is None:
+                return None
+            actions = next_actions(self._domain, seen.file, case_id, Context(self._service.clock.now(), actor))
+            return case_in_full(self._policy, seen, case, actions)
+
+        read = await read_file(request, self._service, stream, in_full, Refusal("unknown_case", case_id=case_id))
+        records = await self._service.store.read_stream(stream, upto=read.version, decode=False)
         happened = timeline(self._policy, (one for one in records if one.subject == case_id))
-        return lists.json(msgspec.structs.replace(document, timeline=happened), ETag=f'"{version}"')
+        return lists.json(msgspec.structs.replace(read.body, timeline=happened), ETag=read.etag)
 
     @describe(
-        Operation(summary="An order with all its cases", tag="orders", answer=OrderDocument, refusals=(404,), etag=True)
+        Operation(
+            summary="What became of a case between two moments",
+            description="What happened, the money that moved, who was charged and what changed. Where the case was"
+            " opened in between, it begins with nothing.",
+            tag="cases",
+            answer=CaseDifference,
+            refusals=(404, 422),
+            query=(
+                Parameter("from", str, f"What happened up to then is left out. {POINT}"),
+                Parameter("to", str, f"What happened behind it is left out; now where it is not said. {POINT}"),
+            ),
+        )
+    )
+    async def read_difference(self, request: web.Request) -> web.Response:
+        """What became of a case between two moments."""
+        case_id, store = request.match_info["case_id"], self._service.store
+        begin = await asked_point(request, self._service, "from")
+        if begin is None:
+            raise invalid("from", "required", "缺少起点", "is required")
+        end = await asked_point(request, self._service, "to") or await the_end(store)
+        before, after = [await self._as_of(case_id, point) for point in (begin, end)]
+        if begin.is_behind(end) or before.version > after.version:
+            raise invalid("from", "upside_down", "起点晚于终点,请对调", "is later than `to`; exchange the two")
+        if case_id not in after.file.cases:
+            await self._must_be_known(case_id)
+            raise not_yet("to", end)
+        records = await store.read_stream(stream_of_case(case_id), before.version, after.version)
+        between = [record for record in records if record.subject == case_id]
+        return lists.json(difference(self._policy, case_id, before, after, between))
+
+    async def _as_of(self, case_id: str, point: Point) -> Past[OrderFile]:
+        return await file_as_of(self._domain, self._service.store, stream_of_case(case_id), point)
+
+    async def _must_be_known(self, case_id: str) -> None:
+        async with self._service.files.reading(stream_of_case(case_id)) as (file, _):
+            if case_id not in file.cases:
+                raise Refusal("unknown_case", case_id=case_id)
+
+    @describe(
+        Operation(
+            summary="An order with all its cases, now or as of a moment",
+            tag="orders",
+            answer=OrderDocument,
+            refusals=(404, 422),
+            query=(AS_OF,),
+            etag=True,
+        )
     )
     async def read_order(self, request: web.Request) -> web.Response:
-        """An order with all its cases."""
+        """An order with all its cases, as of now or of the moment that is asked for."""
         order_id = request.match_info["order_id"]
-        async with self._service.files.reading(stream_of_order(order_id)) as (file, version):
-            if file.order is None:
-                raise Refusal("unknown_order", order_id=order_id)
-            document = order_document(self._policy, file, file.order, version)
-        return lists.json(document, ETag=f'"{version}"')
+
+        def document(seen: Seen[OrderFile]) -> OrderDocument | None:
+            order = seen.file.order
+            return None if order is None else order_document(self._policy, seen, order)
+
+        unknown = Refusal("unknown_order", order_id=order_id)
+        read = await read_file(request, self._service, stream_of_order(order_id), document, unknown)
+        return lists.json(read.body, ETag=read.etag)
 
     @describe(Operation(summary="The policy in force", tag="cases", answer=Policy))
     async def read_policy(self, request: web.Request) -> web.Response:

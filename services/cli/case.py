@@ -1,23 +1,19 @@
-"""`aftersales case show`: a case as a person would want to read it."""
+"""`aftersales case`: a case as a person would want to read it, as it is or was, and what became of it in between."""
 
-import asyncio
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from services.cli.case_reading import read_case
+from services.cli.as_of import POINT, AsOfPoint
 from services.cli.case_sheet import show_case
-from services.cli.environment import settings_in_force
+from services.cli.difference_sheet import show_difference
 from services.cli.failure import Failure, told
-from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.words import Language, Words, usual_language
-from services.kernel.actor import ROLES
-from services.kernel.logging import set_up
-from services.policy import policy_in_force
+from services.cli.look import Look
+from services.cli.options import with_options
 
 app = typer.Typer(no_args_is_help=True, help="Cases. 售后单。")
+
+CaseId = Annotated[str, typer.Argument(help="Its id, as in TB1001-1. 售后单号。")]
 
 
 @app.callback()
@@ -26,25 +22,41 @@ def case() -> None:
 
 
 @app.command()
-def show(
-    case_id: Annotated[str, typer.Argument(help="Its id, as in TB1001-1. 售后单号。")],
-    url: Annotated[str, typer.Option(help="A running server; else the database is read. 服务地址。")] = "",
-    token: Annotated[str, typer.Option(help="Token for --url. 令牌。", show_default=False)] = "",
-    role: Annotated[str, typer.Option(help="Whose next actions are shown. 以何岗位查看。")] = "store_manager",
-    data_dir: Annotated[Path | None, DataDir] = None,
-    lang: Annotated[Language | None, InLanguage] = None,
-    json: Annotated[bool, AsJson] = False,
+@with_options(Look)
+def show(look: Look, case_id: CaseId, as_of: Annotated[str | None, AsOfPoint] = None) -> None:
+    """Show a case: timeline, settlement, payouts, who bears what. 查看售后单:经过、结算、打款、责任。
+
+    --as-of: as the cases service knew it then, with what it had heard of refunds and liability. Positions are of its
+    log. 截至某时:受理服务当时所知(含已收到的退款与定责事件);位置指它的日志。
+    """
+    look.show(show_case, "cases", case_id, as_of=as_of)
+
+
+@app.command()
+@with_options(Look)
+def diff(
+    look: Look,
+    case_id: CaseId,
+    begin: Annotated[str | None, typer.Argument(metavar="FROM", help=f"Not in it. 起点(不含)。{POINT}")] = None,
+    end: Annotated[str | None, typer.Argument(metavar="TO", help="In it; else now. 终点(含);默认现在。")] = None,
+    between: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="FROM TO", help="The same, said so. 同上。")
+    ] = None,
 ) -> None:
-    """Show a case: timeline, settlement, payouts, who bears what. 查看售后单:经过、结算、打款、责任。"""
-    with told(json):
-        if role not in ROLES:
-            roles = ", ".join(ROLES)
-            raise Failure("invalid", f"--role:没有岗位 {role}。可选:{roles}。", f"--role: no role {role}; {roles}.")
-        set_up("error", "pretty")
-        settings = settings_in_force(data_dir=data_dir)
-        words = Words(policy_in_force(settings), lang or usual_language(os.environ))
-        document = asyncio.run(read_case(settings, case_id, role, url, token))
-        if json:
-            show_json(document)
-        else:
-            show_case(paper(), words, document)
+    """What became of a case between two moments. 两个时刻之间售后单发生了什么。"""
+    with told(look.json):
+        begin, end = _ends(begin, end, between)
+    look.show(show_difference, "cases", case_id, "difference", **{"from": begin, "to": end})
+
+
+def _ends(begin: str | None, end: str | None, between: tuple[str, str] | None) -> tuple[str, str | None]:
+    """The two moments, however they were said: one way, not both. Raises `Failure`."""
+    if between is not None and begin is None:
+        return between
+    if between is None and begin is not None:
+        return begin, end
+    raise Failure(
+        "invalid",
+        "请给出起点和终点:FROM [TO],或 --between FROM TO,二者选一。",
+        "Say from when to when: FROM [TO], or --between FROM TO, one of the two.",
+    )

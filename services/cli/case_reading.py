@@ -1,9 +1,10 @@
-"""Reading a case: from a running server, or from the database itself; over HTTP both times."""
+"""Reading a document: from a running server, or from the database itself; over HTTP both times."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from yarl import URL
 
 from services.cli.database import opened
 from services.cli.environment import tokens_of
-from services.cli.failure import NOT_SO, Failure
+from services.cli.failure import NOT_LIKE_THIS, NOT_SO, Failure
 from services.embedded import Embedded
 from services.kernel.actor import Actor
 from services.kernel.clock import SystemClock
@@ -26,14 +27,18 @@ READER: Final = "aftersales"
 TOKEN_VALID_FOR: Final = timedelta(minutes=5)
 _PATIENCE = aiohttp.ClientTimeout(total=30)
 
+#: Reads a document: the parts of its path below `/v1`, and by name what stands behind the question mark.
+Read = Callable[..., Awaitable[dict[str, Any]]]
 
-async def read_case(settings: Settings, case_id: str, role: str, url: str = "", token: str = "") -> dict[str, Any]:
-    """Read a case as `role` sees it: at `url`, else from the database. Raises `Failure`."""
+
+@asynccontextmanager
+async def reading(settings: Settings, role: str, url: str = "", token: str = "") -> AsyncIterator[Read]:
+    """What reads documents as `role` sees them: at `url`, else from the database. Raises `Failure`."""
     if url:
-        token = token or _own_token(settings, role)
-        return await _read(url, token, case_id)
+        yield partial(_read, url, token or _own_token(settings, role))
+        return
     async with _reader(settings) as server:
-        return await _read(server.base_url, server.token(Actor(role, READER)), case_id)
+        yield partial(_read, server.base_url, server.token(Actor(role, READER)))
 
 
 @asynccontextmanager
@@ -88,11 +93,11 @@ def _own_token(settings: Settings, role: str) -> str:
     return tokens_of(settings).make(Actor(role, READER), SystemClock().now(), TOKEN_VALID_FOR)
 
 
-async def _read(url: str, token: str, case_id: str) -> dict[str, Any]:
+async def _read(url: str, token: str, *path: str, **query: str) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as session:
         try:
-            status, document = await _get(session, URL(url).joinpath("v1", "cases", case_id))
+            status, document = await _get(session, URL(url).joinpath("v1", *path).with_query(query))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Failure(
                 "no_server",
@@ -121,4 +126,13 @@ def _refused(status: int, problem: Mapping[str, Any], url: str) -> Failure:
     if status == HTTPStatus.UNAUTHORIZED:
         zh += "用 aftersales token 签发令牌,再以 --token 给出。"
         en += " Make a token with aftersales token and give it with --token."
-    return Failure(code, zh, en, status=NOT_SO)
+    wrong = NOT_LIKE_THIS if status == HTTPStatus.UNPROCESSABLE_ENTITY else NOT_SO
+    return Failure(code, zh, en, status=wrong, mistakes=_mistakes(problem))
+
+
+def _mistakes(problem: Mapping[str, Any]) -> list[str]:
+    """What exactly is wrong, zh / en each; a server of another kind says nothing of it."""
+    try:
+        return [f"{error['zh']} / {error['en']}" for error in problem.get("errors", ())]
+    except (TypeError, KeyError):
+        return []

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from services.cli.as_of import as_of
 from services.cli.facts import moment
 from services.cli.money_sheet import loss_table, payouts_table, settlement_table
 from services.cli.timeline import timeline
@@ -40,6 +41,8 @@ def _head(words: Words, case: Document) -> Panel:
 
 
 def _facts(words: Words, case: Document) -> Iterator[tuple[str, str]]:
+    if case["as_of"]:
+        yield words.say("截至", "as of"), as_of(words, case["as_of"])
     lines = words.comma.join(f"{line['line_id']} ×{line['quantity']}" for line in case["lines"])
     yield words.say("订单", "order"), f"{case['order_id']} · {lines}"
     yield words.say("描述", "description"), case["description"]
@@ -75,5 +78,6 @@ def _next(words: Words, case: Document) -> Table:
         grid.add_row(f"[bold]{words.say('未了结', 'Waits for')}[/]", escape(words.comma.join(waits)))
     allowed = [words.command(one["command"]) for one in case["next_actions"] if one["allowed"]]
     if allowed:
-        grid.add_row(f"[bold]{words.say('下一步', 'Next')}[/]", escape(words.comma.join(allowed)))
+        label = words.say("当时可做", "Could be done") if case["as_of"] else words.say("下一步", "Next")
+        grid.add_row(f"[bold]{label}[/]", escape(words.comma.join(allowed)))
     return grid

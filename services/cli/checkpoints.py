@@ -1,4 +1,4 @@
-"""`aftersales republish|resume|rebuild SERVICE`: moving checkpoints, while the service is at work.
+"""`aftersales republish|resume|rewind|rebuild SERVICE`: moving checkpoints, while the service is at work.
 
 Each takes over what it moves: whoever works on it is refused from then on, and begins anew from where it was moved to.
 """
@@ -7,7 +7,7 @@ import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import structlog
@@ -34,10 +34,14 @@ from services.kernel.logging import set_up
 from services.kernel.service import Service
 from services.kernel.settings import PREFIX, Settings
 from services.kernel.takeover import as_owner, move_to
+from services.kernel.views import Projector
 from services.policy import policy_in_force
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing. 只看不改。")]
 By = Annotated[str, typer.Option(help="Who does it, for the log. 操作人。")]
+
+#: Who has a command of their own, to read again.
+_OTHERWISE: Final = {Projector.name: "aftersales rebuild", Relay.name: "aftersales republish"}
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +98,46 @@ def resume(service: Which, dry_run: DryRun = False, by: By = "", json: Json = Fa
         return moves
 
     _run(service, run, dry_run, json, needs=("DATABASE_URL", "KAFKA_SERVERS"))
+
+
+def rewind(
+    service: Which,
+    consumer: Annotated[str, typer.Argument(help="Who reads again, as aftersales lag names it. 消费者。")],
+    to: Annotated[int, typer.Option(min=0, help="It reads again what stands behind. 从这个位置之后重读。")] = 0,
+    dry_run: DryRun = False,
+    by: By = "",
+    data_dir: Annotated[Path | None, DataDir] = None,
+    json: Json = False,
+) -> None:
+    """Have a consumer read again; what it handled is skipped. Where aftersales serve is at work, stop it first.
+    让消费者从较早处重读(已处理的会跳过);aftersales serve 在运行时请先停止。
+    """
+
+    async def run(service: Service[Any], _: Settings) -> list[Move]:
+        own = [one for one in await checkpoints(service.store) if one.consumer == consumer]
+        if consumer in _OTHERWISE or not own:
+            raise _not_rewound(consumer, service.name)
+        moves = [Move(one.consumer, one.source, one.position, to) for one in own if one.position > to]
+        for move in [] if dry_run else moves:
+            await move_to(service.store, move.consumer, move.source, move.to)
+            log.warning("rewound", consumer=consumer, source=move.source, at=move.position, to=to, by=_who(by))
+        return moves
+
+    _run(service, run, dry_run, json, data_dir=data_dir)
+
+
+def _not_rewound(consumer: str, service: str) -> Failure:
+    if other := _OTHERWISE.get(consumer):
+        return Failure(
+            "another_command",
+            f"{consumer} 请用 {other} {service}。",
+            f"For {consumer} there is {other} {service}.",
+        )
+    return Failure(
+        "unknown_consumer",
+        f"{service} 没有消费者 {consumer};aftersales lag 列出全部。",
+        f"{service} has no consumer {consumer}; aftersales lag shows them all.",
+    )
 
 
 def rebuild(

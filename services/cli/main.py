@@ -2,7 +2,27 @@
 
 import typer
 
-from services.cli import case, checkpoints, config, demo, dlq, lag, role, serve, stack, tokens, topics, version
+from services.cli import (
+    balance,
+    case,
+    checkpoints,
+    config,
+    demo,
+    dlq,
+    doctor,
+    events,
+    explain,
+    lag,
+    order,
+    role,
+    serve,
+    settlement,
+    stack,
+    tokens,
+    topics,
+    verify,
+    version,
+)
 from services.scenarios.cli import app as scenario
 
 app = typer.Typer(
@@ -19,13 +39,21 @@ app.command("all")(role.all_)
 app.command("migrate")(role.migrate)
 app.command("republish")(checkpoints.republish)
 app.command("resume")(checkpoints.resume)
+app.command("rewind")(checkpoints.rewind)
 app.command("rebuild")(checkpoints.rebuild)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(events.app, name="events")
 app.command("lag")(lag.lag)
+app.command("doctor")(doctor.doctor)
 app.command("stack")(stack.stack)
 app.command("token")(tokens.token)
 app.add_typer(case.app, name="case")
+app.add_typer(explain.app, name="explain")
+app.add_typer(order.app, name="order")
+app.add_typer(settlement.app, name="settlement")
+app.command("balances")(balance.show)
+app.command("verify")(verify.verify)
 app.add_typer(scenario, name="scenario")
 app.add_typer(config.app, name="config")
 app.command("demo")(demo.demo)

@@ -226,6 +226,11 @@ class Reads(Protocol):
         """Undecoded records of all streams, ordered by stream and version, behind (stream, version)."""
         ...
 
+    async def rows_by_stream(self, after: tuple[str, int], last: str | None, limit: int) -> Sequence[Sequence[Any]]:
+        """Rows as stored (`ledger.EVENT_COLUMNS`) of all streams up to and including `last` (None: to the end), ordered
+        by stream and version, behind (stream, version). Nothing is made of them, so nothing in them can fail."""
+        ...
+
     async def streams(self, after: str = "", limit: int = PAGE_RECORDS) -> list[Head]:
         """Heads of the streams behind a name, ordered by the code points of their names."""
         ...

@@ -156,6 +156,26 @@ def create_claims_and_parking(op: ModuleType) -> None:
     op.create_index("parked_by_due", "parked_messages", ["state", "due_at"])
 
 
+def forbid_changes(op: ModuleType) -> None:
+    """Have the database refuse to change or delete what the log holds, whoever asks for it by mistake. Appending costs
+    nothing more. Whoever owns the database can drop this again; what they alter then, the proof finds."""
+    said = "events are never changed or deleted"
+    if op.get_bind().dialect.name == "sqlite":
+        for change in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER events_keep_{change.lower()} BEFORE {change} ON events"
+                f" BEGIN SELECT RAISE(ABORT, '{said}'); END"
+            )
+        return
+    op.execute(
+        f"CREATE FUNCTION events_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '{said}'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER events_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON events"
+        " FOR EACH STATEMENT EXECUTE FUNCTION events_keep()"
+    )
+
+
 def _config(script_location: str | Path) -> Config:
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))

@@ -67,6 +67,13 @@ class SqlReads(Reads):
             None,
         )
 
+    async def rows_by_stream(self, after: tuple[str, int], last: str | None, limit: int) -> Sequence[Sequence[Any]]:
+        upto, names = ("", ()) if last is None else (" AND stream <= ?", (last,))
+        return await self._rows(
+            f"{EVENTS} WHERE (stream, version) > (?, ?){upto} ORDER BY stream, version LIMIT ?",
+            (*after, *names, limit),
+        )
+
     async def streams(self, after: str = "", limit: int = PAGE_RECORDS) -> list[Head]:
         rows = await self._rows(
             "SELECT stream, version, sequence, hash FROM streams WHERE stream > ? ORDER BY stream LIMIT ?",

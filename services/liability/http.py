@@ -8,13 +8,18 @@ from aiohttp import web
 
 from contracts.events.liability import Share
 from contracts.policy import Policy
+from services.kernel.explanation import Explanation
+from services.kernel.history import AsOf, the_end
 from services.kernel.http import lists
 from services.kernel.http.case_commands import case_command_route
 from services.kernel.http.commands import CommandAnswer, CommandDesk, stream_of_case
 from services.kernel.http.lists import Filter
-from services.kernel.http.openapi import Operation, command, describe
+from services.kernel.http.openapi import Operation, Parameter, command, describe
+from services.kernel.http.past import AS_OF, Seen, asked_point, read_file
 from services.kernel.refusal import Refusal
 from services.kernel.service import Service
+from services.liability.balances import Balances, balances
+from services.liability.domain.explanation import explain
 from services.liability.domain.file import CaseLoss, LiabilityFile
 
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
@@ -62,7 +67,10 @@ class LossEntry(msgspec.Struct, frozen=True):
 
 
 class CaseCharges(msgspec.Struct, frozen=True):
-    """Who bears the loss of a case, entry by entry, as of this moment: Σ charges + suspense = net."""
+    """Who bears the loss of a case, entry by entry: Σ charges + suspense = net.
+
+    `as_of`: of when it is, null for now.
+    """
 
     case_id: str
     net_fen: int
@@ -70,6 +78,7 @@ class CaseCharges(msgspec.Struct, frozen=True):
     shares: Sequence[Share]
     charges: Sequence[PartyCharge]
     entries: Sequence[LossEntry]
+    as_of: AsOf | None = None
 
 
 CHARGES = lists.Listing(
@@ -106,6 +115,8 @@ class LiabilityHttp:
             web.get("/v1/charges", CHARGES.handler(self._service, "What parties bear, by case", "liability")),
             web.get("/v1/losses", LOSSES.handler(self._service, "Net losses by case", "liability")),
             web.get("/v1/cases/{case_id}/charges", self.read_charges),
+            web.get("/v1/cases/{case_id}/charges/explanation", self.explain_charges),
+            web.get("/v1/balances", self.read_balances),
         ]
 
     def _command(self, name: str, spec: Any) -> Any:
@@ -114,25 +125,66 @@ class LiabilityHttp:
 
     @describe(
         Operation(
-            summary="Who bears the loss of a case, as of this moment",
+            summary="Who bears the loss of a case, now or as of a moment",
             tag="liability",
             answer=CaseCharges,
-            refusals=(404,),
+            refusals=(404, 422),
+            query=(AS_OF,),
             etag=True,
         )
     )
     async def read_charges(self, request: web.Request) -> web.Response:
-        """Who bears the loss of a case, entry by entry, as of this moment."""
+        """Who bears the loss of a case, entry by entry, as of now or of the moment that is asked for."""
         case_id = request.match_info["case_id"]
-        async with self._service.files.reading(stream_of_case(case_id)) as (file, version):
-            case = file.cases.get(case_id)
-            if case is None:
-                raise Refusal("unknown_case", case_id=case_id)
-            document = _charges(case)
-        return lists.json(document, ETag=f'"{version}"')
+
+        def charges(seen: Seen[LiabilityFile]) -> CaseCharges | None:
+            case = seen.file.cases.get(case_id)
+            return None if case is None else _charges(case, seen.as_of)
+
+        unknown = Refusal("unknown_case", case_id=case_id)
+        read = await read_file(request, self._service, stream_of_case(case_id), charges, unknown)
+        return lists.json(read.body, ETag=read.etag)
+
+    @describe(
+        Operation(
+            summary="What each party was charged over all cases, now or as of a moment",
+            description="Added up from the log, event by event: on a long one it takes its time.",
+            tag="liability",
+            answer=Balances,
+            refusals=(422,),
+            query=(AS_OF,),
+        )
+    )
+    async def read_balances(self, request: web.Request) -> web.Response:
+        """What each party was charged and what was collected from it, over all cases."""
+        store = self._service.store
+        point = await asked_point(request, self._service) or await the_end(store)
+        return lists.json(await balances(store, point))
+
+    @describe(
+        Operation(
+            summary="Where the loss of a case comes from, and why a party bears its part of it, down to the events",
+            description="A tree: the amount of each node is the signed sum of those below it.",
+            tag="liability",
+            answer=Explanation,
+            refusals=(404,),
+            query=(
+                Parameter(
+                    "party", lists.Word, "What this party bears (courier/YTO); the net loss where it is not said"
+                ),
+            ),
+            etag=True,
+        )
+    )
+    async def explain_charges(self, request: web.Request) -> web.Response:
+        """Where the loss of a case comes from, or what one party bears of it."""
+        case_id = request.match_info["case_id"]
+        records = await self._service.store.read_stream(stream_of_case(case_id))
+        explanation = explain(self._policy, records, case_id, request.query.get("party", ""))
+        return lists.json(explanation, ETag=f'"{len(records)}"')
 
 
-def _charges(case: CaseLoss) -> CaseCharges:
+def _charges(case: CaseLoss, as_of: AsOf | None) -> CaseCharges:
     return CaseCharges(
         case_id=case.case_id,
         net_fen=case.net_fen,
@@ -140,4 +192,5 @@ def _charges(case: CaseLoss) -> CaseCharges:
         shares=tuple(case.shares),
         charges=[PartyCharge(party, fen, case.recovered_fen(party)) for party, fen in case.charged.items()],
         entries=[LossEntry(one.entry, one.amount_fen, one.cause_id) for one in case.entries],
+        as_of=as_of,
     )

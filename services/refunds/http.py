@@ -9,16 +9,20 @@ from aiohttp import web
 
 from contracts.events.refunds import Settlement
 from contracts.policy import Policy
+from services.kernel.explanation import Explanation
+from services.kernel.history import AsOf
 from services.kernel.http import lists
 from services.kernel.http.body import read_command
 from services.kernel.http.case_commands import case_command_route
 from services.kernel.http.commands import CommandAnswer, CommandDesk, stream_of_case
 from services.kernel.http.lists import Filter
-from services.kernel.http.openapi import Operation, command, describe
+from services.kernel.http.openapi import Operation, Parameter, command, describe
+from services.kernel.http.past import AS_OF, Seen, read_file
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
 from services.refunds.cashier import Cashier
 from services.refunds.domain.commands import COMMANDS
+from services.refunds.domain.explanation import explain
 from services.refunds.domain.file import RefundsFile
 from services.refunds.gateway import CallbackRefused, verify_callback
 
@@ -65,10 +69,11 @@ class SettlementFigures(msgspec.Struct, frozen=True):
 
 
 class CaseSettlement(msgspec.Struct, frozen=True):
-    """The settlement of one case as of this moment."""
+    """The settlement of one case; `as_of`: of when it is, null for now."""
 
     case_id: str
     settlement: SettlementFigures
+    as_of: AsOf | None = None
 
 
 class SettlementRow(SettlementFigures, frozen=True, kw_only=True):
@@ -135,6 +140,7 @@ class RefundsHttp:
             web.get("/v1/settlements", SETTLEMENTS.handler(self._service, "Settlements by case", "refunds")),
             web.get("/v1/exceptions", EXCEPTIONS.handler(self._service, "What finance must look at", "refunds")),
             web.get("/v1/cases/{case_id}/settlement", self.read_settlement),
+            web.get("/v1/cases/{case_id}/settlement/explanation", self.explain_settlement),
             web.post("/v1/gateway/callbacks", self.call_back),
         ]
 
@@ -144,22 +150,50 @@ class RefundsHttp:
 
     @describe(
         Operation(
-            summary="What the buyer of a case gets, as of this moment",
+            summary="What the buyer of a case gets, now or as of a moment",
             tag="refunds",
             answer=CaseSettlement,
-            refusals=(404,),
+            refusals=(404, 422),
+            query=(AS_OF,),
             etag=True,
         )
     )
     async def read_settlement(self, request: web.Request) -> web.Response:
-        """What the buyer of a case finally gets, as of this moment."""
+        """What the buyer of a case finally gets, as of now or of the moment that is asked for."""
         case_id = request.match_info["case_id"]
-        async with self._service.files.reading(stream_of_case(case_id)) as (file, version):
-            case = file.cases.get(case_id)
-            if case is None:
-                raise Refusal("unknown_case", case_id=case_id)
-            settlement = _figures(case.settlement)
-        return lists.json(CaseSettlement(case_id, settlement), ETag=f'"{version}"')
+
+        def settlement(seen: Seen[RefundsFile]) -> CaseSettlement | None:
+            case = seen.file.cases.get(case_id)
+            return None if case is None else CaseSettlement(case_id, _figures(case.settlement), seen.as_of)
+
+        unknown = Refusal("unknown_case", case_id=case_id)
+        read = await read_file(request, self._service, stream_of_case(case_id), settlement, unknown)
+        return lists.json(read.body, ETag=read.etag)
+
+    @describe(
+        Operation(
+            summary="How what the buyer of a case gets comes about, down to the events",
+            description="A tree: the amount of each node is the signed sum of those below it.",
+            tag="refunds",
+            answer=Explanation,
+            refusals=(404,),
+            query=(
+                Parameter(
+                    "item",
+                    str,
+                    "One amount: a refund (F1), a return's freight (RT1), a deposit (D1), a payment for a sale (B1);"
+                    " the settlement where it is not said",
+                ),
+            ),
+            etag=True,
+        )
+    )
+    async def explain_settlement(self, request: web.Request) -> web.Response:
+        """Where the money comes from that the buyer of a case gets, or one amount of it."""
+        case_id = request.match_info["case_id"]
+        records = await self._service.store.read_stream(stream_of_case(case_id))
+        explanation = explain(records, case_id, request.query.get("item", ""))
+        return lists.json(explanation, ETag=f'"{len(records)}"')
 
     @describe(
         Operation(

@@ -111,6 +111,7 @@ def test_from_the_databases_of_an_environment(postgres: PostgresCluster, tmp_pat
     data = {"DATABASE_URL": databases.url, "DATA_DIR": str(tmp_path / "service")}
     try:
         assert aftersales("migrate", "cases", **data).status == 0
+        assert aftersales("migrate", "liability", **data).status == 0
         with Server(tmp_path / "service", command=("api", "cases"), DRAIN_SECONDS="0", **data) as api:
             until(lambda: api.status("/readyz") == 200, "ready")
             api.call("/v1/orders/TB1001", ORDER, "service", "PUT")
@@ -126,6 +127,9 @@ def test_from_the_databases_of_an_environment(postgres: PostgresCluster, tmp_pat
         assert told.status == 0, told.err
         assert "TB1001-1 · Late delivery · open" in told.out
         assert told.err == ""
+        opened_only = aftersales("case", "show", "TB1001-1", "--as-of", "2", "--json", **stack).json
+        assert [one["type"] for one in opened_only["timeline"]] == ["case.opened"]
+        assert aftersales("balances", "--as-of", "0", "--json", **stack).json["parties"] == []
         aftersales("case", "show", "TB9-9", **stack).must_fail(1, "TB9-9", "no such case")
         assert not (tmp_path / "elsewhere").exists()
     finally:

@@ -14,6 +14,7 @@ ON_A_DATABASE = [
     ("dlq", "redrive", "--all", "--by", "x", "--service", "cases"),
     ("dlq", "discard", "--all", "--by", "x", "--reason", "y", "--service", "cases"),
     ("rebuild", "cases"),
+    ("verify", "cases"),
 ]
 SECRET = "hunter2"
 

@@ -47,6 +47,8 @@ class SqliteDatabase:
         self.url = f"sqlite+aiosqlite:///{path}"
         self.stores: list[SqliteStore] = []
         migrate(self.url, MIGRATIONS)
+        for trigger in ("events_keep_update", "events_keep_delete"):  # tests tamper with the log
+            self._execute(f"DROP TRIGGER {trigger}")
         self._execute("CREATE TABLE notes (id TEXT PRIMARY KEY, text TEXT NOT NULL)")
 
     def open(self, busy_timeout_s: float = 30.0) -> SqliteStore:
