@@ -4,7 +4,7 @@ Each takes over what it moves: whoever works on it is refused from then on, and 
 """
 
 import asyncio
-import getpass
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,19 +17,21 @@ from rich import box
 from rich.table import Table
 
 from services.catalogue import SERVICES, Assembly
+from services.cli.by_name import must_be_by_somebody
 from services.cli.database import on_database, place_of
 from services.cli.environment import settings_in_force
 from services.cli.failure import Failure, reason_of, told
 from services.cli.output import DataDir, paper, show_json
 from services.cli.role import Json, Which, refused
 from services.cli.serving import named
+from services.cli.words import plural
 from services.kernel.clock import clock_of
 from services.kernel.event_store import StoreUnavailable
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection
 from services.kernel.kafka.lag import look_at
 from services.kernel.kafka.relay import Relay
 from services.kernel.kafka.topics import group_of, topic_of
-from services.kernel.lag import checkpoints
+from services.kernel.lag import checkpoints, of_log
 from services.kernel.logging import set_up
 from services.kernel.service import Service
 from services.kernel.settings import PREFIX, Settings
@@ -38,7 +40,7 @@ from services.kernel.views import Projector
 from services.policy import policy_in_force
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing. 只看不改。")]
-By = Annotated[str, typer.Option(help="Who does it, for the log. 操作人。")]
+By = Annotated[str, typer.Option(help="Your name, for the log. 操作人,记入日志。", show_default=False)]
 
 #: Who has a command of their own, to read again.
 _OTHERWISE: Final = {Projector.name: "aftersales rebuild", Relay.name: "aftersales republish"}
@@ -67,7 +69,10 @@ def republish(
 ) -> None:
     """Publish a service's events once more; consumers skip what they had. 重新发布某服务的事件(已处理的会跳过)。"""
 
+    events = 0
+
     async def run(service: Service[Any], _: Settings) -> list[Move]:
+        nonlocal events
         before = from_position - 1
         stands = await service.store.checkpoint(Relay.name, service.name)
         if before > stands:
@@ -76,12 +81,13 @@ def republish(
                 f"日志只发布到第 {stands} 条,从第 {from_position} 条开始会漏掉中间的事件。",
                 f"The log is published up to {stands}: from {from_position} on, events in between would be left out.",
             )
+        events = await _events(service, before) - await _events(service, stands)
         if not dry_run:
             await move_to(service.store, Relay.name, service.name, before)
-            log.warning("republishing", service=service.name, after=before, until=stands, by=_who(by))
+            log.warning("republishing", service=service.name, after=before, until=stands, by=by)
         return [Move(Relay.name, service.name, stands, before)]
 
-    _run(service, run, dry_run, json, needs=("DATABASE_URL",))
+    _run(service, run, dry_run, by, json, needs=("DATABASE_URL",), closing=lambda: _published_again(events, dry_run))
 
 
 def resume(service: Which, dry_run: DryRun = False, by: By = "", json: Json = False) -> None:
@@ -94,10 +100,10 @@ def resume(service: Which, dry_run: DryRun = False, by: By = "", json: Json = Fa
         moves = await _out_of_range(service, settings, group)
         for move in [] if dry_run else moves:
             await move_to(service.store, group, move.source, move.to)
-            log.warning("resumed", consumer=group, source=move.source, at=move.position, to=move.to, by=_who(by))
+            log.warning("resumed", consumer=group, source=move.source, at=move.position, to=move.to, by=by)
         return moves
 
-    _run(service, run, dry_run, json, needs=("DATABASE_URL", "KAFKA_SERVERS"))
+    _run(service, run, dry_run, by, json, needs=("DATABASE_URL", "KAFKA_SERVERS"))
 
 
 def rewind(
@@ -120,10 +126,10 @@ def rewind(
         moves = [Move(one.consumer, one.source, one.position, to) for one in own if one.position > to]
         for move in [] if dry_run else moves:
             await move_to(service.store, move.consumer, move.source, move.to)
-            log.warning("rewound", consumer=consumer, source=move.source, at=move.position, to=to, by=_who(by))
+            log.warning("rewound", consumer=consumer, source=move.source, at=move.position, to=to, by=by)
         return moves
 
-    _run(service, run, dry_run, json, data_dir=data_dir)
+    _run(service, run, dry_run, by, json, data_dir=data_dir)
 
 
 def _not_rewound(consumer: str, service: str) -> Failure:
@@ -154,10 +160,10 @@ def rebuild(
         stands = await service.store.checkpoint(views.name, service.name)
         if not dry_run:
             await as_owner(service.store, views.name, service.name, views.clear)
-            log.warning("rebuilding", service=service.name, until=stands, by=_who(by))
+            log.warning("rebuilding", service=service.name, until=stands, by=by)
         return [Move(views.name, service.name, stands, 0)]
 
-    _run(service, run, dry_run, json, data_dir=data_dir)
+    _run(service, run, dry_run, by, json, data_dir=data_dir)
 
 
 async def _out_of_range(service: Service[Any], settings: Settings, group: str) -> list[Move]:
@@ -178,13 +184,23 @@ async def _out_of_range(service: Service[Any], settings: Settings, group: str) -
 
 
 def _run(
-    service: str, work: Work, dry_run: bool, json: bool, *, needs: Sequence[str] = (), data_dir: Path | None = None
+    service: str,
+    work: Work,
+    dry_run: bool,
+    by: str,
+    json: bool,
+    *,
+    needs: Sequence[str] = (),
+    data_dir: Path | None = None,
+    closing: Callable[[], str] | None = None,
 ) -> None:
-    """`needs`: settings without which there is nothing to do, by their short names."""
+    """`needs`: settings without which there is nothing to do, by their short names; `closing`: what is said below."""
     with told(json):
         settings = settings_in_force(data_dir=data_dir)
-        set_up(settings.log_level, "pretty")
+        # what is logged is for whoever collects it; a person at a terminal reads the same below, in the table
+        set_up("error" if sys.stderr.isatty() else settings.log_level, "pretty")
         [name] = named([service])
+        must_be_by_somebody(by, dry_run=dry_run)
         _must_be_set(settings, needs)
         _must_be_there(settings, name)
         assembly = SERVICES[name](settings, policy_in_force(settings), clock_of(settings))
@@ -193,7 +209,19 @@ def _run(
         if json:
             show_json({"service": name, "dry_run": dry_run, "moves": moves})
         else:
-            _show(moves, dry_run)
+            _show(moves, dry_run, by)
+            if closing:
+                paper().print(closing(), soft_wrap=True)
+
+
+async def _events(service: Service[Any], position: int) -> int:
+    """How many events of its own a service's log holds behind a position."""
+    return (await of_log(service.store, position, service.name)).behind
+
+
+def _published_again(events: int, dry_run: bool) -> str:
+    would = "would be" if dry_run else "will be"
+    return f"将重新发布 {events} 个事件 {plural(events, 'event')} {would} published again"
 
 
 def _must_be_set(settings: Settings, needs: Sequence[str]) -> None:
@@ -228,7 +256,7 @@ async def _done(assembly: Assembly, work: Work, settings: Settings) -> list[Move
         await assembly.closed()
 
 
-def _show(moves: Sequence[Move], dry_run: bool) -> None:
+def _show(moves: Sequence[Move], dry_run: bool, by: str) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("消费者 consumer", "来源 source", "原位置 was at", "移到 moved to"):
         table.add_column(heading, overflow="fold")
@@ -238,7 +266,5 @@ def _show(moves: Sequence[Move], dry_run: bool) -> None:
     console.print(table if moves else "没有需要移动的 nothing to move")
     if dry_run and moves:
         console.print("未作改动 nothing was changed (--dry-run)")
-
-
-def _who(by: str) -> str:
-    return by or getpass.getuser()
+    elif moves:
+        console.print(f"操作人 by: {by}", markup=False)

@@ -101,4 +101,5 @@ def _show(rows: list[dict[str, Any]], policy: str, mistakes: list[str]) -> None:
     for mistake in mistakes:
         console.print(f"[red]✗[/] {escape(mistake)}", soft_wrap=True)
     if not mistakes:
-        console.print("[green]✓[/] 配置正确 the configuration is right")
+        console.print("[green]✓[/] 配置正确;没有连接任何服务器,密码等未经验证")
+        console.print("  the configuration is right; nothing was connected to, so no password was tried")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,29 +18,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from contracts.policy import Text
 from contracts.registry import decode
 from services.catalogue import SERVICES
+from services.cli.by_name import must_be_by_somebody
 from services.cli.database import opened
 from services.cli.dlq_sheet import (
     STATES,
     Line,
-    group_of,
     line_of,
     sheet_of,
-    show_groups,
     show_message,
-    show_messages,
     show_outcomes,
     show_ways,
-    some,
 )
 from services.cli.environment import settings_in_force
 from services.cli.failure import NOT_SO, Failure, told
+from services.cli.left_behind import away_lines, group_lines, left_by, message_lines, of_each, show_away, show_left
 from services.cli.options import with_options
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.way_out import way_out, way_out_of, ways_out
 from services.cli.words import Language, Words, usual_language
 from services.kernel.event_store import EventStore
 from services.kernel.kafka import dead_letters
-from services.kernel.kafka.dead_letters import Group, NotNext, Selection
+from services.kernel.kafka.dead_letters import NotNext, Selection
 from services.kernel.kafka.message import incoming
 from services.kernel.kafka.parking import DEAD, WAITING, ParkedMessage, Place
 from services.kernel.logging import set_up
@@ -51,7 +50,14 @@ LOOK_SECONDS: Final = 0.5
 
 app = typer.Typer(no_args_is_help=True, help="Messages that could not be handled. 无法处理的消息(死信)。")
 
-OfService = Annotated[str, typer.Option("--service", help=f"Whose: {', '.join(SERVICES)}. 服务。", show_default=False)]
+OfService = Annotated[
+    str,
+    typer.Option(
+        "--service",
+        help=f"Whose: {', '.join(SERVICES)}; list and show: all unless given. 服务;list、show 不填则查全部。",
+        show_default=False,
+    ),
+]
 At = Annotated[str, typer.Argument(help="Its place, topic/partition/offset. 消息位置。")]
 AtMaybe = Annotated[str | None, typer.Argument(help="One message, topic/partition/offset. 单条消息的位置。")]
 OfCause = Annotated[str, typer.Option(help="All with this cause. 某一原因的全部。", show_default=False)]
@@ -72,12 +78,9 @@ class Whose:
     json: Annotated[bool, AsJson] = False
 
     def settings(self) -> Settings:
-        """The settings to work by. Raises `Failure` where no service is named, or one that is not there."""
-        if self.service not in SERVICES:
-            names = ", ".join(SERVICES)
-            wrong = (f"没有服务 {self.service}", f"there is no service {self.service}") if self.service else None
-            zh, en = wrong or ("请指明服务", "say which service")
-            raise Failure("invalid", f"--service:{zh}。可选:{names}。", f"--service: {en}: {names}.")
+        """The settings to work by. Raises `Failure` where a service is named that is not there."""
+        if self.service and self.service not in SERVICES:
+            raise _wrong_service(f"没有服务 {self.service}", f"there is no service {self.service}")
         set_up("error", "pretty")
         return settings_in_force(data_dir=self.data_dir)
 
@@ -97,16 +100,26 @@ class Chosen(Whose):
     by: By = ""
     dry_run: DryRun = False
 
+    @property
+    def filtered(self) -> bool:
+        """Whether some are meant, not all that there are."""
+        return bool(self.place or self.cause or self.stream)
+
+    def settings(self) -> Settings:
+        """The settings to work by. Raises `Failure` where no service is named, or one that is not there."""
+        if not self.service:
+            raise _wrong_service("请指明服务", "say which service")
+        return super().settings()
+
     def selection(self) -> Selection:
         """The messages. Raises `Failure` where none are named, or nobody is to have done it."""
-        if self.place is None and not (self.cause or self.stream or self.everything):
+        if not (self.filtered or self.everything):
             raise Failure(
                 "invalid",
                 "请指明消息:位置、--cause、--stream,或 --all 表示全部。",
                 "Say which messages: a place, --cause, --stream, or --all for all of them.",
             )
-        if not self.dry_run and not self.by.strip():
-            raise Failure("invalid", "--by:请填写操作人姓名。", "--by: say your name.")
+        must_be_by_somebody(self.by, dry_run=self.dry_run)
         return Selection(place=_place(self.place) if self.place else None, cause=self.cause, stream=self.stream)
 
 
@@ -131,12 +144,15 @@ def list_(
     stream: OfStream = "",
     rows: Annotated[bool, typer.Option("--all", help="Each message, not by cause. 逐条列出。")] = False,
 ) -> None:
-    """What waits and what is dead, by cause or one by one. 查看等待中的消息和死信。"""
+    """What waits and what is dead, by cause or one by one. Ends with 1 where a database could not be asked.
+    查看等待中的消息和死信;有数据库打不开时退出码为 1。
+    """
     with told(asked.json):
         settings = asked.settings()
         words = asked.words(settings)
         selection = Selection(cause=cause, stream=stream, states=(DEAD, WAITING))
-        asyncio.run(_list(asked, settings, words, selection, rows or bool(cause or stream)))
+        if not asyncio.run(_list(asked, settings, words, selection, rows or bool(cause or stream))):
+            raise typer.Exit(NOT_SO)
 
 
 @app.command()
@@ -146,9 +162,9 @@ def show(asked: Whose, place: At) -> None:
     with told(asked.json):
         settings = asked.settings()
         words = asked.words(settings)
-        message, way = asyncio.run(_message(settings, asked.service, _place(place)))
+        service, message, way = asyncio.run(_message(settings, asked.service, _place(place)))
         unreadable = dead_letters.unreadable(message, partial(_read, message))
-        sheet = sheet_of(message, str(unreadable or ""))
+        sheet = sheet_of(service, message, str(unreadable or ""))
         if asked.json:
             show_json(sheet)
         else:
@@ -169,7 +185,7 @@ def redrive(
         words = asked.words(settings)
         done = asyncio.run(_redrive(asked, settings, words, selection, timeout if wait else None))
         _tell(asked, words, done)
-        if any(line["outcome"] == "dead" for line in done.messages):
+        if _left_undone(asked, done, "dead", "would_be_dead"):
             raise typer.Exit(NOT_SO)
 
 
@@ -184,8 +200,18 @@ def discard(asked: Chosen, reason: Reason = "") -> None:
         words = asked.words(settings)
         done = asyncio.run(_discard(asked, settings, selection, reason))
         _tell(asked, words, done)
-        if any(line["outcome"] == "refused" for line in done.messages):
+        if _left_undone(asked, done, "refused"):
             raise typer.Exit(NOT_SO)
+
+
+def _left_undone(asked: Chosen, done: Done, *outcomes: str) -> bool:
+    """Whether something came out like this, or none is like those that were asked for."""
+    return any(line["outcome"] in outcomes for line in done.messages) or (asked.filtered and not done.messages)
+
+
+def _wrong_service(zh: str, en: str) -> Failure:
+    names = ", ".join(SERVICES)
+    return Failure("invalid", f"--service:{zh}。可选:{names}。", f"--service: {en}: {names}.")
 
 
 def _place(text: str) -> Place:
@@ -216,59 +242,60 @@ def _tell(asked: Chosen, words: Words, done: Done) -> None:
 # -- what is looked at
 
 
-async def _list(asked: Whose, settings: Settings, words: Words, selection: Selection, one_by_one: bool) -> None:
-    async with opened(settings, asked.service) as store:
-        messages = await _messages(store, selection) if one_by_one else []
-        if asked.json and one_by_one:
-            show_json({"messages": [line_of(one) for one in messages]})
-        elif messages:
-            show_messages(paper(), words, messages, await ways_out(store, asked.service, messages))
-        else:
-            await _list_groups(asked, words, selection, store)
-
-
-async def _list_groups(asked: Whose, words: Words, selection: Selection, store: EventStore) -> None:
-    """By cause; first of all that there is nothing like what was asked for, where something was."""
-    groups = await dead_letters.grouped(store)
+async def _list(asked: Whose, settings: Settings, words: Words, selection: Selection, one_by_one: bool) -> bool:
+    """Whether all that were meant could be asked."""
+    look = partial(left_by, selection=selection if one_by_one else None)
+    left, away = await of_each(settings, asked.service, look)
     if asked.json:
-        show_json({"causes": [group_of(one) for one in groups]})
-        return
+        lines = {"messages": message_lines(left)} if one_by_one else {"causes": group_lines(left)}
+        show_json({**lines, "away": away_lines(away)})
+        return not away
     console = paper()
     named = " ".join(one for one in (selection.stream, selection.cause) if one)
-    if named:
-        console.print(_none_like(words, named, groups), soft_wrap=True, markup=False)
-    if groups:
-        examples = [one.example for one in groups]
-        show_groups(console, words, asked.service, groups, await ways_out(store, asked.service, examples))
-    elif not named:
+    show_left(console, words, left, named, headings=not asked.service)
+    show_away(console, words, away)
+    if not (named or away or any(one.messages or one.groups for one in left)):
         console.print(f"[green]✓[/] {words.say('没有无法处理的消息', 'nothing was left behind')}")
+    return not away
 
 
-def _none_like(words: Words, named: str, groups: list[Group]) -> str:
-    number = sum(one.messages for one in groups)
-    if not number:
-        return words.stacked(
-            f"没有 {named} 的消息,也没有其他的。", f"Nothing of {named} was left behind, nor anything else."
-        )
-    there = some(words, number)
-    return words.stacked(f"没有 {named} 的消息。", f"Nothing of {named} was left behind.") + words.stacked(
-        f"有的是({there}):", f" What there is ({there}):"
+Found = tuple[str, ParkedMessage, Text | None]
+
+
+async def _message(settings: Settings, service: str, place: Place) -> Found:
+    """A message, whose it is, and what to do about it where it waits."""
+
+    async def look(name: str, store: EventStore) -> Found | None:
+        message = await dead_letters.found(store, place)
+        if message is None:
+            return None
+        return name, message, await way_out_of(store, name, message) if message.state == WAITING else None
+
+    answers, away = await of_each(settings, service, look)
+    found = [one for one in answers if one]
+    if not found:
+        raise _not_there(place, away)
+    if len(found) > 1:
+        raise _several(place, [name for name, _, _ in found])
+    return found[0]
+
+
+def _not_there(place: Place, away: Mapping[str, Failure]) -> Failure:
+    zh, en = f"{place} 没有留下消息。", f"Nothing was left behind at {place}."
+    if away:
+        names = ", ".join(away)
+        zh, en = f"{zh}但 {names} 的数据库打不开。", f"{en} But the databases of these cannot be used: {names}."
+    mistakes = [f"{one.zh} / {one.en}" for one in away.values()]
+    return Failure("not_found", zh, en, status=NOT_SO, mistakes=mistakes)
+
+
+def _several(place: Place, services: Sequence[str]) -> Failure:
+    names = ", ".join(services)
+    return Failure(
+        "ambiguous",
+        f"{names} 都留下了 {place}:请用 --service 指明服务。",
+        f"{names} each left {place} behind: say which service with --service.",
     )
-
-
-async def _messages(store: EventStore, selection: Selection) -> list[ParkedMessage]:
-    messages: list[ParkedMessage] = []
-    while page := await dead_letters.selected(store, selection, messages[-1] if messages else None):
-        messages += [_without_body(one) for one in page]
-    return messages
-
-
-async def _message(settings: Settings, service: str, place: Place) -> tuple[ParkedMessage, Text | None]:
-    """A message, and what to do about it where it waits."""
-    async with opened(settings, service) as store:
-        if message := await dead_letters.found(store, place):
-            return message, await way_out_of(store, service, message) if message.state == WAITING else None
-    raise Failure("not_found", f"{place} 没有留下消息。", f"Nothing was left behind at {place}.", status=NOT_SO)
 
 
 # -- what is done
@@ -295,8 +322,10 @@ async def _redriven(store: EventStore, place: Place, asked: Chosen) -> Line:
     if not asked.dry_run:
         await dead_letters.redrive(store, message, asked.by)
     still = f"{unreadable.cause}: {unreadable}" if unreadable else ""
-    outcome = "would_be_redriven" if asked.dry_run else "trying"
-    return {**line_of(message), "outcome": outcome, "still_unreadable": still}
+    outcome = "trying"
+    if asked.dry_run:
+        outcome = "would_be_dead" if unreadable else "would_be_redriven"
+    return {**line_of(asked.service, message), "outcome": outcome, "still_unreadable": still}
 
 
 async def _wait(store: EventStore, lines: list[Line], timeout_s: float, words: Words | None) -> None:
@@ -338,7 +367,7 @@ async def _discard(asked: Chosen, settings: Settings, selection: Selection, reas
                     outcome = await _discarded(store, message, asked, reason)
                 else:
                     outcome = await given_up.would_be(message)
-                lines.append({**line_of(message), **outcome})
+                lines.append({**line_of(asked.service, message), **outcome})
         return Done(asked.dry_run, lines, [] if lines else await _waiting(store, asked.service, selection))
 
 
@@ -398,7 +427,3 @@ async def _waiting(store: EventStore, service: str, selection: Selection) -> lis
 
 def _read(message: ParkedMessage, raw: Any) -> Any:
     return incoming(raw, message.source, decode)
-
-
-def _without_body(message: ParkedMessage) -> ParkedMessage:
-    return msgspec.structs.replace(message, message=msgspec.structs.replace(message.message, value=None))

@@ -39,6 +39,7 @@ OUTCOMES: Final = {
     "dead": Text("仍失败", "dead again"),
     "waits": Text("等前面的消息", "waits"),
     "trying": Text("处理中", "being tried"),
+    "would_be_dead": Text("将仍失败", "would be dead again"),
     "would_be_redriven": Text("将重新处理", "would be redriven"),
     "would_be_discarded": Text("将放弃", "would be discarded"),
     "discarded": Text("已放弃", "discarded"),
@@ -46,6 +47,7 @@ OUTCOMES: Final = {
 }
 #: What the fields of a message are called.
 FIELDS: Final = {
+    "service": Text("服务", "service"),
     "place": Text("位置", "place"),
     "state": Text("状态", "state"),
     "cause": Text("原因", "cause"),
@@ -70,9 +72,10 @@ Line = dict[str, Any]
 # -- for machines
 
 
-def line_of(message: ParkedMessage) -> Line:
-    """What a list says of a message."""
+def line_of(service: str, message: ParkedMessage) -> Line:
+    """What a list says of a message that `service` left behind."""
     return {
+        "service": service,
         "place": str(message.place),
         "state": message.state,
         "cause": message.cause,
@@ -86,21 +89,23 @@ def line_of(message: ParkedMessage) -> Line:
     }
 
 
-def group_of(group: Group) -> Line:
+def group_of(service: str, group: Group) -> Line:
     """What a list says of messages with the same cause."""
     return {
+        "service": service,
         "state": group.state,
         "cause": group.cause,
         "messages": group.messages,
         "oldest_seconds": round(_age(group), 1),
-        "example": line_of(group.example),
+        "example": line_of(service, group.example),
     }
 
 
-def sheet_of(message: ParkedMessage, unreadable: str) -> Line:
-    """All that is known of a message. `unreadable`: why this program cannot read it, if it cannot."""
+def sheet_of(service: str, message: ParkedMessage, unreadable: str) -> Line:
+    """All that is known of a message that `service` left behind. `unreadable`: why this program cannot read it, if it
+    cannot."""
     return {
-        **line_of(message),
+        **line_of(service, message),
         "readable": unreadable,
         "published_at": _at(message.published_at),
         "resolved_at": _at(message.resolved_at),

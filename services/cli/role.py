@@ -8,8 +8,9 @@ import typer
 
 from services import loop
 from services.catalogue import SERVICES
+from services.cli.database import place_of
 from services.cli.environment import settings_in_force, tokens_of
-from services.cli.failure import Failure, told
+from services.cli.failure import NOT_SO, Failure, told
 from services.cli.output import AsJson, show_json
 from services.cli.serving import listening, named, told_to_stop
 from services.cli.version import released
@@ -32,6 +33,8 @@ Json = Annotated[bool, AsJson]
 
 #: How long it may take to find out whether a database lets us in, before it is told where the process listens.
 SILENT_SECONDS: Final = 3.0
+#: How long `migrate` waits for a database that is away, unless said otherwise.
+MIGRATE_SECONDS: Final = 60.0
 #: Roles that need the broker; requests are answered without it.
 _WITH_BROKER: Final = ("relay", "consume", "all")
 
@@ -56,7 +59,13 @@ def all_(service: Which, host: Host = None, port: Port = None, json: Json = Fals
     _run("all", service, host, port, json)
 
 
-def migrate(service: Which, json: Json = False) -> None:
+def migrate(
+    service: Which,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="How long to wait for the database, in seconds. 最多等待数据库的秒数。")
+    ] = MIGRATE_SECONDS,
+    json: Json = False,
+) -> None:
     """Bring the database of a service up to date, then end. 升级某服务的数据库结构。"""
     with told(json):
         settings = settings_in_force()
@@ -64,7 +73,8 @@ def migrate(service: Which, json: Json = False) -> None:
         set_up(settings.log_level, settings.log_format, service=name, role="migrate")
         _must_be_apart(settings, "migrate")  # `serve` brings its own files up to date
         policy = policy_in_force(settings)
-        changed = asyncio.run(_migrate(settings, SERVICES[name](settings, policy, clock_of(settings)).service))
+        assembly = SERVICES[name](settings, policy, clock_of(settings))
+        changed = asyncio.run(_migrate(settings, assembly.service, timeout))
         if json:
             show_json({"service": name, "role": "migrate", "changed": changed})
         else:
@@ -140,11 +150,11 @@ def _must_be_let_in(beginning: "asyncio.Task[None]") -> None:
         raise refused(error) or error
 
 
-async def _migrate(settings: Settings, service: Service[Any]) -> bool:
-    """Whether there was anything to do."""
+async def _migrate(settings: Settings, service: Service[Any], timeout_s: float) -> bool:
+    """Whether there was anything to do. Raises `Failure` where the database did not let us in by then."""
     try:
         if service.store.shared:
-            await Waiting().until_clear(database_of(service))
+            await _until_there(settings, service, timeout_s)
         behind = await service.is_behind()
         await service.migrate()
         return behind
@@ -152,6 +162,25 @@ async def _migrate(settings: Settings, service: Service[Any]) -> bool:
         raise refused(error) or error from None
     finally:
         await service.close()
+
+
+async def _until_there(settings: Settings, service: Service[Any], timeout_s: float) -> None:
+    """Only waiting has an end: a migration that has begun takes as long as it takes."""
+    waiting = Waiting()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await waiting.until_clear(database_of(service))
+    except TimeoutError:
+        reason = waiting.obstacle.reason if waiting.obstacle else "no answer in time"
+        where = f"{place_of(settings, service.name)}: {reason}"
+        raise Failure(
+            "store_unavailable",
+            f"等了 {timeout_s:g} 秒,{service.name} 的数据库仍打不开 {where}。"
+            "请检查 AFTERSALES_DATABASE_URL 的主机和端口,以及 PostgreSQL 是否在运行;要等更久用 --timeout。",
+            f"After {timeout_s:g} s the database of {service.name} still cannot be reached, {where}."
+            " Check host and port in AFTERSALES_DATABASE_URL, and whether PostgreSQL runs; --timeout waits longer.",
+            status=NOT_SO,
+        ) from None
 
 
 def refused(error: BaseException) -> Failure | None:

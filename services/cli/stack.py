@@ -20,11 +20,14 @@ from services.stack.fleet import APART, TOGETHER
 from services.stack.kafka import BrokerFailed, KafkaMissing
 from services.stack.postgres import PostgresMissing, ServerFailed
 from services.stack.processes import ProcessFailed
-from services.stack.stack import Stack, Tell, throw_away
+from services.stack.stack import Stack, Tell, throw_away, usual_folder
 from services.stack.supervisor import Supervisor
 
 #: What the stack decides itself; every other setting of the environment applies to its processes.
 _OWN: Final = ("CLOCK", "DATA_DIR", "DATABASE_URL", "HOST", "KAFKA_", "LOG_FORMAT", "MEDIA_URL", "PORT", "TOKEN_SECRET")
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+#: Signals so close together are one request: `make` passes on a SIGTERM that its whole group got. In seconds.
+_ONE_REQUEST_SECONDS: Final = 1.0
 
 
 def stack(
@@ -40,7 +43,7 @@ def stack(
     with told(json):
         settings = settings_in_force()
         set_up(settings.log_level, settings.log_format)
-        place = folder or settings.data_dir / "stack"
+        place = folder or usual_folder(settings.data_dir, os.environ)
         make_folder(place)
         with claimed(place, ["stack"]):
             if fresh:
@@ -66,15 +69,19 @@ def _given() -> dict[str, str]:
 async def _run(stack: Stack, tell: Tell, json: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+
+    def asked() -> None:
+        stop.set()
+        for number in _STOP_SIGNALS:  # then another signal ends it at once, and all that it started with it
+            loop.call_later(_ONE_REQUEST_SECONDS, loop.remove_signal_handler, number)
+
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, asked)
     work = asyncio.create_task(_work(stack, tell, json))
     ending = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)  # a second signal ends it at once, and all that it started with it
         ending.cancel()
         work.cancel()
         with suppress(asyncio.CancelledError):

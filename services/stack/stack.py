@@ -31,8 +31,12 @@ from services.stack.processes import Launcher
 #: Who the token is for that a stack tells of.
 OPERATOR: Final = Actor("store_manager", "stack")
 TOKEN_DAYS: Final = 7
+#: What a shell that read a stack's `env` knows its folder by.
+STACK_VARIABLE: Final = "STACK"
+#: Where its processes keep what belongs neither in a database nor among the photos.
+_DATA: Final = "data"
 #: What a stack keeps beside its databases.
-_THROWN_AWAY: Final = ("data", "kafka", "logs", "media")
+_THROWN_AWAY: Final = (_DATA, "kafka", "logs", "media")
 
 #: Puts the folder of `aftersales` on the path of the shell that reads it, once.
 _BIN: Final = shlex.quote(str(Path(sys.executable).parent))
@@ -143,8 +147,8 @@ class Stack:
 
     @property
     def shell_file(self) -> Path:
-        """What a shell reads (`. env`) to find `aftersales`, and for `aftersales lag`, `dlq` and others to work on this
-        stack."""
+        """What a shell reads (`. env`) to find `aftersales`, for `aftersales lag`, `dlq` and others to work on this
+        stack, and for people to ask its services (`$CASES`, `$TOKEN`). It holds secrets, as `stack.json` does."""
         return self.folder / "env"
 
     def token(self, actor: Actor) -> str:
@@ -155,6 +159,7 @@ class Stack:
 
     async def start(self) -> None:
         """Start everything and wait until it is ready. Where that fails, all is stopped again."""
+        self._take_back_files()  # those of one that was killed
         try:
             await self._start_servers()
             await self._prepare()
@@ -166,8 +171,12 @@ class Stack:
 
     async def stop(self) -> None:
         """Stop everything in order: requests, consumers and relays, then what they work on."""
-        self.file.unlink(missing_ok=True)
-        self.shell_file.unlink(missing_ok=True)
+        if self._take_back_files():
+            names = self.file.name, self.shell_file.name
+            self._tell(
+                "移除 {} 和 {},下次启动时重新写入".format(*names),
+                "removing {} and {}; the next start writes them anew".format(*names),
+            )
         if self._fleet is not None:
             self._tell("停止各服务进程", "stopping the services")
             await self._fleet.stop()
@@ -217,7 +226,7 @@ class Stack:
     async def _prepare(self) -> None:
         self._tell("建库、迁移、建主题…", "making databases and topics …")
         await self.databases.make()
-        await self.databases.migrate(self.folder / "data")
+        await self.databases.migrate(self.folder / _DATA)
         settings = load_settings(self._environment())
         admin = await Connection.of(settings).admin()
         try:
@@ -258,7 +267,7 @@ class Stack:
         """What every process is told; what was given to the stack comes first."""
         own = {
             "DATABASE_URL": self.databases.url,
-            "DATA_DIR": str(self.folder / "data"),
+            "DATA_DIR": str(self.folder / _DATA),
             "KAFKA_REPLICATION": str(min(3, self.brokers)),
             "KAFKA_SERVERS": self.kafka.servers,
             "LOG_FORMAT": "json",
@@ -288,9 +297,19 @@ class Stack:
 
     def write_file(self) -> None:
         """Say it to other programs, and to a shell whose commands are to work on this stack."""
-        _write_secret(self.file, msgspec.json.format(msgspec.json.encode(self.described())) + b"\n")
-        exports = [f"export {name}={shlex.quote(value)}\n" for name, value in self._environment().items()]
+        described = self.described()
+        _write_secret(self.file, msgspec.json.format(msgspec.json.encode(described)) + b"\n")
+        urls = {service.upper(): url for service, url in described.services.items()}
+        variables = self._environment() | urls | {"TOKEN": described.token, STACK_VARIABLE: str(self.folder)}
+        exports = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
         _write_secret(self.shell_file, "".join([*exports, _PATH_LINE]).encode())
+
+    def _take_back_files(self) -> bool:
+        """Say no longer what does not hold; whether anything had been said."""
+        said = self.shell_file.exists()
+        self.file.unlink(missing_ok=True)
+        self.shell_file.unlink(missing_ok=True)
+        return said
 
     @property
     def _kept_file(self) -> Path:
@@ -302,6 +321,15 @@ def _write_secret(file: Path, content: bytes) -> None:
     draft.touch(mode=0o600)
     draft.write_bytes(content)
     draft.replace(file)
+
+
+def usual_folder(data_dir: Path, environ: Mapping[str, str]) -> Path:
+    """Where a stack is unless somebody names a folder: `stack` in the data folder.
+
+    In a shell that read a stack's `env` the data folder is that stack's own; then it is this stack that is meant.
+    """
+    read = environ.get(STACK_VARIABLE)
+    return Path(read) if read and data_dir == Path(read, _DATA) else data_dir / "stack"
 
 
 def throw_away(folder: Path) -> None:

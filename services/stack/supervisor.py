@@ -18,7 +18,7 @@ STEADY_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.2
 
 
-class _Watched(NamedTuple):
+class Watched(NamedTuple):
     """Something that runs: its name, whether it still does, how it ended, and how it is started again."""
 
     name: str
@@ -40,14 +40,14 @@ class Supervisor:
             for one in self._watched():
                 tasks.create_task(self._watch(one))
 
-    def _watched(self) -> list[_Watched]:
+    def _watched(self) -> list[Watched]:
         stack, postgres, kafka = self._stack, self._stack.postgres, self._stack.kafka
         return [
-            _Watched(
+            Watched(
                 "PostgreSQL", lambda: postgres.pid is not None, lambda: "", partial(asyncio.to_thread, postgres.start)
             ),
             *(
-                _Watched(
+                Watched(
                     f"Kafka {broker}",
                     partial(lambda broker: kafka.pid(broker) is not None, broker),
                     lambda: "",
@@ -56,7 +56,7 @@ class Supervisor:
                 for broker in range(len(kafka))
             ),
             *(
-                _Watched(name, partial(_lives, one), partial(_ended, one), partial(self._started, one))
+                Watched(name, partial(_lives, one), partial(_ended, one), partial(self._started, one))
                 for name, one in stack.fleet.processes.items()
             ),
         ]
@@ -65,26 +65,34 @@ class Supervisor:
         await process.start()
         self._stack.write_file()
 
-    async def _watch(self, one: _Watched) -> None:
+    async def _watch(self, one: Watched) -> None:
         failures, since = 0, time.monotonic()
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             if one.alive():
                 continue
             ended = one.ended()
+            self._tell(f"{one.name} 已退出{ended},正在重新启动", f"{one.name} died{ended}, starting again")
             failures = 1 if time.monotonic() - since > STEADY_SECONDS else failures + 1
+            failures = await self._start_again(one, failures)
+            since = time.monotonic()
+
+    async def _start_again(self, one: Watched, failures: int) -> int:
+        """Try until it runs; gives the failures in a row by then."""
+        while not one.alive():
             await asyncio.sleep(_pause(failures))
             try:
                 await one.start()
             except (ProcessFailed, ServerFailed, BrokerFailed) as error:
-                again = f"{_pause(failures + 1):g}"
+                failures += 1
+                pause = f"{_pause(failures):g}"
                 self._tell(
-                    f"{one.name} 已退出{ended},没能重新启动,{again} 秒后再试:{error}",
-                    f"{one.name} died{ended} and did not start again; next try in {again} s: {error}",
+                    f"{one.name} 没能重新启动,{pause} 秒后再试:{error}",
+                    f"{one.name} did not start again; next try in {pause} s: {error}",
                 )
             else:
-                self._tell(f"{one.name} 已退出{ended},已重新启动", f"{one.name} died{ended}, started again")
-            since = time.monotonic()
+                break  # if it has died again by now, that is another death
+        return failures
 
 
 def _pause(failures: int) -> float:

@@ -72,12 +72,14 @@ def migrated(folder: Path, services: Sequence[str] = tuple(SERVICES)) -> Path:
     return folder
 
 
-def left_behind(folder: Path, *messages: ParkedMessage) -> None:
-    """Have liability keep these messages."""
+def left_behind(folder: Path, *messages: ParkedMessage, service: str = "liability") -> None:
+    """Have a service keep these messages."""
 
     async def fill() -> None:
-        store = open_store(load_settings({}, data_dir=str(folder)).database_of("liability"), decode)
-        [outcome] = await store.commit([Commit(statements=(Parking(GROUP, TOPIC, 0).park(messages),))])
+        store = open_store(load_settings({}, data_dir=str(folder)).database_of(service), decode)
+        [outcome] = await store.commit(
+            [Commit(statements=(Parking(f"aftersales-{service}", TOPIC, 0).park(messages),))]
+        )
         assert not isinstance(outcome, Exception)
         await store.close()
 

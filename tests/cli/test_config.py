@@ -33,6 +33,14 @@ def test_it_shows_what_is_in_force_and_where_it_comes_from(folder: Path, tmp_pat
     assert rows["AFTERSALES_TOKEN_SECRET"]["source"] == "AFTERSALES_TOKEN_SECRET_FILE"
 
 
+def test_it_does_not_promise_what_it_did_not_try(folder: Path) -> None:
+    """A wrong password is not found out here, and nobody is led to believe that it was."""
+    told = aftersales("config", "check", "--data-dir", str(folder), TOKEN_SECRET=SECRET)
+    assert told.status == 0
+    assert "没有连接任何服务器" in told.out
+    assert "nothing was connected to" in told.out
+
+
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_secrets_are_never_shown(folder: Path, more: tuple[str, ...]) -> None:
     """Neither a good secret nor a bad one appears anywhere."""

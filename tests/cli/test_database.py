@@ -1,6 +1,8 @@
 """Commands that cannot get at a database: which one it is, why, and what to do."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 
@@ -13,7 +15,7 @@ ON_A_DATABASE = [
     ("dlq", "show", "t/0/1", "--service", "cases"),
     ("dlq", "redrive", "--all", "--by", "x", "--service", "cases"),
     ("dlq", "discard", "--all", "--by", "x", "--reason", "y", "--service", "cases"),
-    ("rebuild", "cases"),
+    ("rebuild", "cases", "--by", "x"),
     ("verify", "cases"),
 ]
 SECRET = "hunter2"
@@ -40,10 +42,11 @@ def test_without_an_environment_the_ways_are_named(tmp_path: Path, command: tupl
 @pytest.mark.parametrize("command", ["republish", "resume"])
 def test_commands_for_services_apart_say_so(command: str) -> None:
     """Publishing again has no meaning on a data folder: the settings that are missing are named, and where they are."""
-    aftersales(command, "cases").must_fail(2, "AFTERSALES_DATABASE_URL", ". var/stack/env", "需要")
+    told = aftersales(command, "cases", "--by", "x")
+    told.must_fail(2, "AFTERSALES_DATABASE_URL", ". var/stack/env", "需要")
 
 
-@pytest.mark.parametrize("command", [*ON_A_DATABASE, ("republish", "cases"), ("case", "show", "TB1-1")])
+@pytest.mark.parametrize("command", [*ON_A_DATABASE, ("republish", "cases", "--by", "x"), ("case", "show", "TB1-1")])
 def test_a_server_that_is_away_is_named_without_its_password(tmp_path: Path, command: tuple[str, ...]) -> None:
     """The address that was tried can be compared with the right one, and nobody's terminal holds the password."""
     where = f"127.0.0.1:{free_port()}"
@@ -73,6 +76,36 @@ def test_operators_read_plain_lines(tmp_path: Path) -> None:
     assert "老陈" in told.err
     assert '{"' not in told.err
     assert "\x1b" not in told.err
+
+
+@pytest.mark.parametrize("somebody_reads", [True, False])
+def test_a_terminal_shows_no_log_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, somebody_reads: bool) -> None:
+    """A person reads the table, and no line of the log between; where output is collected, who did it is kept."""
+    migrated(tmp_path, ["cases"])
+    monkeypatch.setattr("services.cli.checkpoints.sys", SimpleNamespace(stderr=_Stream(somebody_reads)))
+    told = aftersales("rebuild", "cases", "--by", "老陈", "--data-dir", str(tmp_path))
+    assert told.status == 0, told.err
+    assert "views" in told.out
+    assert "by: 老陈" in told.out
+    assert ("老陈" in told.err) is not somebody_reads
+
+
+class _Stream(NamedTuple):
+    terminal: bool
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize("command", [("rebuild", "cases"), ("rewind", "refunds", "cashier"), ("republish", "cases")])
+def test_nobody_moves_a_checkpoint_without_a_name(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Whoever changes something says who they are; looking what would be done needs no name."""
+    migrated(tmp_path)
+    data = () if command[0] == "republish" else ("--data-dir", str(tmp_path))
+    for nobody in ((), ("--by", " ")):
+        aftersales(*command, *nobody, *data).must_fail(2, "--by", "请填写操作人姓名", "say your name")
+    if command[0] == "rebuild":
+        assert aftersales(*command, "--dry-run", *data).status == 0
 
 
 def test_brokers_that_are_away_are_named(tmp_path: Path) -> None:

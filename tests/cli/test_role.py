@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from services.kernel.event_store import Checkpoint, Commit
+from services.kernel.event_store import Append, Checkpoint, Commit
+from services.kernel.log import NewRecord
 from services.kernel.stores import open_store
 from services.stack.databases import Databases
 from services.stack.kafka import KafkaCluster
 from services.stack.ports import free_port
 from services.stack.postgres import PostgresCluster
 from tests.cli.terminal import Server, aftersales, until
-from tests.kernel.toy import decode
+from tests.kernel.toy import NOON, decode
 
 SECRET = "a-secret-of-more-than-32-characters-here"
 
@@ -56,6 +57,39 @@ def stands(settings: dict[str, str], consumer: str, source: str, position: int |
     return asyncio.run(look())
 
 
+def noted(settings: dict[str, str], *sources: str) -> None:
+    """Have the log of cases hold an event of each of these services, in this order."""
+
+    async def write() -> None:
+        store = open_store(settings["DATABASE_URL"].replace("{service}", "cases"), decode)
+        for number, source in enumerate(sources):
+            append = Append(f"TB{number}", 0, [_mentioned(f"TB{number}", source)])
+            [outcome] = await store.commit([Commit(appends=(append,))])
+            assert not isinstance(outcome, Exception)
+        await store.close()
+
+    asyncio.run(write())
+
+
+def _mentioned(stream: str, source: str) -> NewRecord:
+    id = str(uuid.uuid4())
+    return NewRecord(
+        id=id,
+        type="toy.mentioned",
+        schema=1,
+        source=source,
+        subject=f"{stream}-1",
+        time=NOON,
+        actor="agent/小李",
+        correlation_id=id,
+        causation_id="cause",
+        policy="2026-11-22",
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        event=None,
+        data=b"{}",
+    )
+
+
 @pytest.mark.parametrize("role", ["relay", "consume", "all"])
 def test_what_a_role_needs_is_named(role: str) -> None:
     """Without database and broker there is another way to run, which is told."""
@@ -89,6 +123,17 @@ def test_migrating(database: dict[str, str]) -> None:
     assert "up to date" in aftersales("migrate", "cases", **database).out
 
 
+def test_migrating_ends_where_the_database_stays_away(folder: Path) -> None:
+    """A step that is to end does: with the reason, the address that was tried and the setting to mend."""
+    where = f"127.0.0.1:{free_port()}"
+    settings = {"DATABASE_URL": f"postgresql://u:hunter2@{where}/a_{{service}}", "DATA_DIR": str(folder)}
+    told = aftersales("migrate", "cases", "--timeout", "1", **settings)
+    told.must_fail(
+        1, "AFTERSALES_DATABASE_URL", f"{where}/a_cases", "Connect call failed", "--timeout", "等了 1 秒", "After 1 s"
+    )
+    assert "hunter2" not in told.out + told.err
+
+
 @pytest.mark.parametrize("command", ["api", "migrate", "republish"])
 @pytest.mark.parametrize("wrong", ["password", "database"])
 def test_who_is_refused_is_told_what_to_mend(database: dict[str, str], command: str, wrong: str) -> None:
@@ -97,7 +142,7 @@ def test_who_is_refused_is_told_what_to_mend(database: dict[str, str], command: 
     url = database["DATABASE_URL"]
     user, _, rest = url.partition("@")
     wrong_url = user.rpartition(":")[0] + ":hunter2@" + rest if wrong == "password" else url + "_nowhere"
-    options = ("--port", "0") if command == "api" else ()
+    options = {"api": ("--port", "0"), "republish": ("--by", "x")}.get(command, ())
     told = aftersales(command, "cases", *options, **database | {"DATABASE_URL": wrong_url})
     told.must_fail(2, "AFTERSALES_DATABASE_URL")
     assert "hunter2" not in told.out + told.err
@@ -145,12 +190,23 @@ def test_publishing_again(stack: dict[str, str]) -> None:
     told = aftersales("republish", "cases", "--from-position", "3", "--dry-run", "--json", **stack).json
     assert told["moves"] == [{"consumer": "relay", "source": "cases", "position": 7, "to": 2}]
     assert stands(stack, "relay", "cases") == 7
-    aftersales("republish", "cases", "--from-position", "9", **stack).must_fail(2, "left out", "漏掉")
+    aftersales("republish", "cases", "--from-position", "9", "--by", "x", **stack).must_fail(2, "left out", "漏掉")
     told = aftersales("republish", "cases", "--from-position", "3", "--by", "老陈", **stack)
     assert (told.status, stands(stack, "relay", "cases")) == (0, 2)
     assert "老陈" in told.err
-    assert aftersales("republish", "cases", **stack).status == 0
+    assert aftersales("republish", "cases", "--by", "老陈", **stack).status == 0
     assert stands(stack, "relay", "cases") == 0
+
+
+def test_publishing_again_says_how_many(stack: dict[str, str]) -> None:
+    """Whoever publishes again knows how much goes out: events of the service itself, as far as they were published."""
+    noted(stack, "cases", "cases", "refunds", "cases", "cases")
+    stands(stack, "relay", "cases", 4)
+    told = aftersales("republish", "cases", "--from-position", "2", "--dry-run", **stack)
+    assert "2 events would be published again" in told.out
+    told = aftersales("republish", "cases", "--by", "老陈", **stack)
+    assert "重新发布 3 个事件" in told.out
+    assert "3 events will be published again" in told.out
 
 
 def test_rebuilding(stack: dict[str, str]) -> None:
@@ -158,18 +214,19 @@ def test_rebuilding(stack: dict[str, str]) -> None:
     assert stands(stack, "views", "cases", 7) == 7
     assert aftersales("rebuild", "cases", "--dry-run", **stack).status == 0
     assert stands(stack, "views", "cases") == 7
-    assert aftersales("rebuild", "cases", **stack).status == 0
+    assert aftersales("rebuild", "cases", "--by", "老陈", **stack).status == 0
     assert stands(stack, "views", "cases") == 0
 
 
 def test_resuming(stack: dict[str, str]) -> None:
     """Only partitions whose next event the broker does not have are moved, to where they begin now."""
     group, topic = (stack["KAFKA_PREFIX"] + name for name in ("aftersales-cases", "aftersales.refunds.v1"))
-    assert aftersales("resume", "cases", "--json", **stack).json["moves"] == []
+    by = ("--by", "老陈")
+    assert aftersales("resume", "cases", *by, "--json", **stack).json["moves"] == []
     stands(stack, group, f"{topic}/0", 0)
     stands(stack, group, f"{topic}/1", 5)  # the topic is empty: it was made anew
     moves: list[Any] = [{"consumer": group, "source": f"{topic}/1", "position": 5, "to": 0}]
     assert aftersales("resume", "cases", "--dry-run", "--json", **stack).json["moves"] == moves
     assert stands(stack, group, f"{topic}/1") == 5
-    assert aftersales("resume", "cases", "--json", **stack).json["moves"] == moves
+    assert aftersales("resume", "cases", *by, "--json", **stack).json["moves"] == moves
     assert stands(stack, group, f"{topic}/1") == 0

@@ -63,12 +63,12 @@ def test_rewinding_says_first_what_it_would_do(books: Books) -> None:
         {"consumer": "cashier", "source": "refunds", "position": before, "to": 2}
     ]
     assert _stands(books, "cashier") == before
-    assert _run(books, command, "--to", "9999", "--json").json["moves"] == []
-    assert _run(books, command, "--to", "2").status == 0
+    assert _run(books, command, "--to", "9999", "--by", "小李", "--json").json["moves"] == []
+    assert _run(books, command, "--to", "2", "--by", "小李").status == 0
     assert _stands(books, "cashier") == 2
 
 
 @pytest.mark.parametrize(("consumer", "said"), [("nobody", "aftersales lag"), ("views", "aftersales rebuild refunds")])
 def test_what_cannot_be_rewound(books: Books, consumer: str, said: str) -> None:
     """A consumer that is not there, or that has a command of its own, is named with the way out."""
-    _run(books, f"aftersales rewind refunds {consumer}").must_fail(2, said)
+    _run(books, f"aftersales rewind refunds {consumer}", "--by", "小李").must_fail(2, said)

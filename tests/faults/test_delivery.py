@@ -77,7 +77,8 @@ async def test_broken_messages_are_dead_at_once_with_their_bytes(stage: Stage) -
     }
     async with stage.load() as load:
         await stage.brokers.send([first, *broken.values(), third])
-        await until(partial(_dead, stage, "refunds", len(broken)))
+        for service in GROUPS:
+            await until(partial(_dead, stage, service, len(broken)))
         await load.acknowledged(20)
     history = await stage.must_be_sound()
     buried = history.dead["aftersales.cases.v1.aftersales-refunds.dlq"]

@@ -24,8 +24,8 @@ async def test_deleted_events_are_missed_loudly_and_replayed_from_the_log(stage:
         await load.acknowledged(20)
     stopped = await _inbox(stage)
     assert all(stopped.get(stream, 0) == sequence for stream, sequence in handled.items())
-    await stage.command("republish", "cases", "--json")
-    await stage.command("resume", "refunds", "--json")
+    await stage.command("republish", "cases", "--by", "老钱", "--json")
+    await stage.command("resume", "refunds", "--by", "老钱", "--json")
     await stage.must_be_sound()
 
 
