@@ -1,9 +1,9 @@
 """A running server for tests: the real one, its HTTP API, and a payment provider beside it where one is wanted."""
 
 import asyncio
-import itertools
 import json
 import os
+import secrets
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -47,14 +47,13 @@ class Api:
         self.base_url = base_url
         self._token = token
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
-        self._keys = itertools.count(1)
 
     async def call(
         self, method: str, path: str, body: Any = None, *, by: Actor = MANAGER, key: str = "", traceparent: str = ""
     ) -> tuple[int, Any]:
         headers = {
             "Authorization": f"Bearer {self._token(by)}",
-            "Idempotency-Key": key or f"key-{next(self._keys)}",
+            "Idempotency-Key": key or secrets.token_hex(8),  # two clients of one shop never mean the same request
             "Content-Type": "application/json",
         }
         if traceparent:

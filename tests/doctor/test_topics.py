@@ -1,7 +1,6 @@
 """The consistency check of services apart: PostgreSQL databases, and topics between them."""
 
 import asyncio
-import itertools
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -40,7 +39,6 @@ class Apart:
     def __init__(self, folder: Path, postgres: PostgresCluster, kafka: KafkaCluster) -> None:
         name = uuid.uuid4().hex[:8]
         self.postgres = postgres
-        self._keys = itertools.count(1)
         self.databases = Databases(postgres.url(), f"{name}_")
         self.settings = load_settings(
             {},
@@ -68,17 +66,13 @@ class Apart:
             for one in processes:
                 await one.listen()
                 await one.begin()
-            api = self._client(processes[0])
+            first = processes[0]
+            api = Api(first.base_url, lambda actor: first.tokens.make(actor, SystemClock().now(), DAY))
             yield api
             await api.close()
         finally:
             for one in processes:
                 await one.stop()
-
-    def _client(self, process: Process) -> Api:
-        api = Api(process.base_url, lambda actor: process.tokens.make(actor, SystemClock().now(), DAY))
-        api._keys = self._keys
-        return api
 
     async def report(self, *names: str) -> Report:
         checks = [check for check in CHECKS if not names or check.name in names]
