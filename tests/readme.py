@@ -54,6 +54,7 @@ _VARYING: Final = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?"), "<time>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "<date>"),  # a time that was broken into two lines
     (re.compile(r"\b\d\d:\d\d:\d\d\b( +\d+ (s|秒|min|分)){0,2}"), "<time>"),
     (re.compile(r"(?<=\d\+)[0-9a-f]{8}\b"), "<hash>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
