@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import PoolProxiedConnection, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.kernel.appender import Appender
 from services.kernel.event_store import (
@@ -24,6 +25,7 @@ from services.kernel.event_store import (
 )
 from services.kernel.log import GENESIS
 from services.kernel.migrations import migrate, pending
+from services.kernel.postgres import bell, connection
 from services.kernel.postgres.statements import LOCK, numbered
 from services.kernel.postgres.store import PostgresStore
 from services.kernel.postgres.transaction import Heads, Judging, Transaction
@@ -192,6 +194,26 @@ async def test_commit_wakes_who_waits_in_another_process(database: PostgresDatab
         if n == 1:
             await asyncio.to_thread(_restart, database.cluster, "fast")
             await _until_back(writer)
+
+
+async def test_commit_is_told_though_the_bell_hangs_later(
+    database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others hear of what a process committed before it was connected to tell of it."""
+    reader, writer = database.open(), database.open()
+    await reader.head_position()
+    await commit(database.open(), append("TB1", 0, "a"))
+    assert await reader.committed.beyond(0, timeout_s=20)
+    opened, committed = connection.opened, asyncio.Event()
+
+    async def opened_later(engine: AsyncEngine) -> PoolProxiedConnection:
+        await committed.wait()
+        return await opened(engine)
+
+    monkeypatch.setattr(bell, "opened", opened_later)
+    await commit(writer, append("TB1", 1, "b"))
+    committed.set()
+    assert await reader.committed.beyond(1, timeout_s=20)
 
 
 async def test_commits_are_heard_in_milliseconds(database: PostgresDatabase) -> None:

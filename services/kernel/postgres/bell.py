@@ -64,8 +64,8 @@ class Bell:
             database = driver(pooled)
             database.add_termination_listener(self._lost)
             await database.add_listener(CHANNEL, self._heard)
-            told = await database.fetchval(LAST_POSITION)
-            self._committed.announce(told)  # what was not heard while nobody listened
+            self._committed.announce(await database.fetchval(LAST_POSITION))  # what was not heard while nobody listened
+            told = 0  # what was rung before this connection was there, nobody else was told of
             while not database.is_closed():
                 self._wake.clear()
                 if self._rung > told:
