@@ -1,0 +1,1 @@
+"""Finance: what channels say was paid, beside what after-sales believes."""
