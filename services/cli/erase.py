@@ -1,0 +1,165 @@
+"""`aftersales erase`: what people wrote about an order, or about all orders of a buyer, nobody can read any more."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import aiohttp
+import msgspec
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from yarl import URL
+
+from services.cases.erasure import Written, orders_of, written_about
+from services.catalogue import SERVICES
+from services.cli.bar import bar
+from services.cli.by_name import By, DryRun, Reason, must_be_told
+from services.cli.case_reading import own_token, refused, serving
+from services.cli.claim import claimed
+from services.cli.database import opened
+from services.cli.failure import NOT_SO, Failure, told
+from services.cli.look import Asked
+from services.cli.options import with_options
+from services.cli.output import paper, show_json
+from services.cli.words import Words
+from services.kernel.actor import Actor
+from services.kernel.settings import Settings
+
+_ROLE: Final = "store_manager"
+
+
+@with_options(Asked)
+def erase(
+    asked: Asked,
+    order: Annotated[str, typer.Option(help="About this order. 按订单。", show_default=False)] = "",
+    buyer: Annotated[str, typer.Option(help="About all orders of this buyer. 按买家。", show_default=False)] = "",
+    by: By = "",
+    reason: Reason = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Destroy the keys of what people wrote about an order (descriptions, notes, reasons): nobody can read it any more.
+    Events, amounts and evidence files stay, and the proof holds. It cannot be undone. Beside a running server, name it
+    with --url. 销毁订单文字内容(描述、备注、原因等)的密钥:从此无人能读;事件、金额与凭证保留,校验仍成立;不可撤销。
+    """
+    with told(asked.json):
+        must_be_told(by, reason, dry_run=dry_run)
+        if bool(order) == bool(buyer):
+            raise Failure("invalid", "--order 与 --buyer 须选一个。", "Say --order or --buyer, one of the two.")
+        settings, words = asked.begin()
+        found = asyncio.run(_found(settings, order, buyer, shown=not asked.json))
+        erased = [] if dry_run else asyncio.run(_erased(settings, asked, found, by, reason))
+        if asked.json:
+            orders = [{**msgspec.structs.asdict(one), "changed": one.order_id in erased} for one in found]
+            show_json({"dry_run": dry_run, "orders": orders})
+        else:
+            _show(words, found, dry_run=dry_run, apart=bool(settings.database_url.get_secret_value()))
+
+
+async def _found(settings: Settings, order: str, buyer: str, *, shown: bool) -> list[Written]:
+    """What there is to erase, as it stands before. Raises `Failure` where there is no such order or buyer."""
+    async with opened(settings, "cases") as log:
+        with bar("erase", shown=shown and bool(buyer)) as tell:
+            names = [order] if order else await orders_of(log, buyer, tell)
+        found = [one for name in names if (one := await written_about(log, name))]
+    if not found:
+        raise Failure(
+            "unknown_order" if order else "unknown_buyer",
+            f"没有订单 {order}。" if order else f"没有买家 {buyer} 的订单。",
+            f"There is no order {order}." if order else f"There is no order of a buyer {buyer}.",
+            status=NOT_SO,
+        )
+    return found
+
+
+async def _erased(settings: Settings, asked: Asked, found: Sequence[Written], by: str, reason: str) -> list[str]:
+    """Have each order's texts erased; gives those where there was something to erase."""
+    erased = []
+    async with _server(settings, asked, by) as (url, token):
+        for one in found:
+            if await _command(url, token, one.order_id, reason):
+                erased.append(one.order_id)
+    return erased
+
+
+@asynccontextmanager
+async def _server(settings: Settings, asked: Asked, by: str) -> AsyncIterator[tuple[str, str]]:
+    """Whom to tell, and a token: a running server, or one of our own on the database, if no other holds its files."""
+    actor = Actor(_ROLE, by.strip())
+    if asked.url:
+        yield asked.url, asked.token or own_token(settings, actor)
+    elif settings.database_url.get_secret_value():
+        with settings.for_reading() as alike:
+            async with serving(alike) as server:
+                yield server.base_url, server.token(actor)
+    else:
+        with _alone(settings):
+            async with serving(settings) as server:
+                yield server.base_url, server.token(actor)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Raises `Failure` where a server is at work on the data folder: it has to be told, and not bypassed."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(claimed(settings.data_dir, list(SERVICES)))
+        except Failure as failure:
+            zh, en = "或用 --url 指定该服务的地址。", "Or name its address with --url."
+            raise Failure(failure.code, failure.zh + zh, f"{failure.en} {en}") from None
+        yield
+
+
+async def _command(url: str, token: str, order_id: str, reason: str) -> bool:
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": secrets.token_urlsafe(24)}
+    path = URL(url).joinpath("v1", "orders", order_id, "erasure")
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(path, json={"reason": reason}) as response,
+    ):
+        answer: dict[str, Any] = await response.json(content_type=None)
+        if response.status != HTTPStatus.OK:
+            raise refused(response.status, answer, url)
+        return bool(answer["events"])
+
+
+def _show(words: Words, found: Sequence[Written], *, dry_run: bool, apart: bool) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(words.say("订单", "order"))
+    for label in (
+        ("将抹除", "to be erased") if dry_run else ("已抹除", "erased now"),
+        ("早已抹除", "erased before"),
+        ("未封存", "never sealed"),
+    ):
+        table.add_column(words.say(*label), justify="right")
+    for one in found:
+        table.add_row(escape(one.order_id), str(one.readable), str(one.erased), str(one.plain))
+    console = paper()
+    console.print(table)
+    if any(one.plain for one in found):
+        console.print(
+            words.stacked(
+                "“未封存”的文字写于封存启用之前,仍在日志里,抹除不了。",
+                "What was never sealed was written before texts were: it stays in the log and cannot be erased.",
+            )
+        )
+    if dry_run:
+        console.print(words.stacked("未作改动(--dry-run)。", "Nothing was changed (--dry-run)."))
+        return
+    console.print(
+        words.stacked(
+            "旧备份里仍有被销毁的密钥,请一并删除抹除之前的备份。",
+            "Backups from before still hold the keys that were destroyed: delete those too.",
+        )
+    )
+    if apart:
+        console.print(
+            words.stacked(
+                "PostgreSQL 还须执行 VACUUM text_keys,并等 WAL 归档过期。",
+                "On PostgreSQL, VACUUM text_keys as well, and let archived WAL expire.",
+            )
+        )
