@@ -1,0 +1,364 @@
+"""Operations over HTTP: started, looked at and steered; what runs, runs in the background of this process."""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from contracts.policy import Policy
+from contracts.registry import decode
+from services.catalogue import SERVICES
+from services.kernel.clock import Clock
+from services.kernel.event_store import Commit, EventStore, IdempotentAnswer, KeyTaken, StoreError
+from services.kernel.fields import Text
+from services.kernel.http import lists
+from services.kernel.http.app import actor_of
+from services.kernel.http.body import read_command, read_json
+from services.kernel.http.commands import answered, expected_version, idempotency_key
+from services.kernel.http.openapi import Operation as Described
+from services.kernel.http.openapi import Parameter, describe
+from services.kernel.http.problem import problem, problem_body, status_of
+from services.kernel.intake import field_errors, wrong_fields
+from services.kernel.operations import STATES, Desk, Operation, Ticket, service_in
+from services.kernel.operations.desk import Answer
+from services.kernel.operations.operation import State
+from services.kernel.refusal import Refusal, invalid
+from services.kernel.settings import Settings
+from services.kernel.stores import open_store
+from services.operations.kind import folder_of
+from services.operations.kinds import KINDS, options_of
+from services.operations.runner import Runner
+
+_PATH: Final = "/v1/operations"
+#: Names that are read at a time where a list is made.
+_NAMES_AT_ONCE: Final = 100
+#: Where answers are kept that belong to no service in particular.
+_HOME: Final = next(iter(SERVICES))
+_ACCEPTED: Final = 202
+
+KindName = Literal["verify", "doctor", "export", "resend", "rebuild", "what_if"]
+ServiceName = Literal["cases", "refunds", "liability"]
+OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class StartOperation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be done on the log of which service, and why. Which `options` there are depends on the kind."""
+
+    kind: KindName
+    service: ServiceName
+    reason: Text
+    options: dict[str, Any] = {}
+
+
+class SteerOperation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why an operation is paused, resumed or cancelled."""
+
+    reason: Text
+
+
+class OperationPage(msgspec.Struct, frozen=True):
+    """Some operations, newest first; `after` is for the next page."""
+
+    items: list[Operation]
+    has_more: bool
+    after: str | None
+
+
+_COMMAND: Final[dict[str, Any]] = {
+    "tag": "operations",
+    "answer": Operation,
+    "statuses": (_ACCEPTED,),
+    "etag": True,
+    "is_command": True,
+}
+_ROLES: Final = "Roles: service, store_manager."
+_FILTERS: Final = (
+    Parameter("state", State),
+    Parameter("kind", KindName),
+    Parameter("service", ServiceName),
+    Parameter("limit", lists.Limit, f"Operations of a page; {lists.DEFAULT_ROWS} where it is not said"),
+    Parameter("after", OperationId, "The `after` of the page before"),
+)
+
+#: Pauses, resumes or cancels an operation: by whom, why, the answer to it, and the version that it is for.
+Steer = Callable[[Desk, str, str, str, Answer, int | None], Awaitable[Ticket | None]]
+#: Does what a command says on the desk of a service; gives what is to be taken up, if anything is.
+Act = Callable[[Desk, Any, Answer], Awaitable[Ticket | None]]
+
+
+class OperationsHttp:
+    """The operations on all services."""
+
+    def __init__(self, settings: Settings, policy: Policy, clock: Clock) -> None:
+        self._settings = settings
+        self._policy = policy
+        self._clock = clock
+        self._stores: dict[str, EventStore] = {}
+        self._runner = Runner(settings)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every route of operations."""
+        one = f"{_PATH}/{{operation_id}}"
+        return [
+            web.post(_PATH, self.start),
+            web.get(_PATH, self.page),
+            web.get(one, self.read),
+            web.get(f"{one}/file", self.file),
+            web.post(f"{one}/pause", self.pause),
+            web.post(f"{one}/resume", self.resume),
+            web.post(f"{one}/cancel", self.cancel),
+        ]
+
+    async def stop(self) -> None:
+        """End what runs here, so that it can be resumed elsewhere, and let go of the databases."""
+        await self._runner.stop()
+        for store in self._stores.values():
+            await store.close()
+        self._stores.clear()
+
+    # -- looking
+
+    @describe(
+        Described(
+            summary="Operations on all services, newest first",
+            description=_ROLES,
+            tag="operations",
+            answer=OperationPage,
+            query=_FILTERS,
+            refusals=(403, 422),
+        )
+    )
+    async def page(self, request: web.Request) -> web.Response:
+        """Some operations."""
+        asked = _asked(request)
+        limit, found = lists.limit_of(asked), list[Operation]()
+        async for operation in self._newest(asked):
+            if asked.get("state", operation.state) == operation.state:
+                found.append(operation)
+            if len(found) > limit:
+                break
+        after = found[limit - 1].id if len(found) > limit else None
+        return lists.json(OperationPage(found[:limit], after is not None, after))
+
+    async def _newest(self, asked: Mapping[str, str]) -> AsyncIterator[Operation]:
+        """The operations of a kind, from the newest on."""
+        desks = [self._desk(name) for name in SERVICES if asked.get("service", name) == name]
+        before = asked.get("after", "")
+        while names := [name for desk in desks for name in await desk.names(before, _NAMES_AT_ONCE)]:
+            names = sorted(names, reverse=True)[:_NAMES_AT_ONCE]  # of what is older, each desk is asked again
+            for name in names:
+                if "kind" not in asked or name.endswith(f"-{asked['kind']}"):
+                    yield await self._desk(service_in(name)).show(name)
+            before = names[-1]
+
+    @describe(
+        Described(
+            summary="An operation: its state, who had it done and why, how far it is, what came of it",
+            description=_ROLES,
+            tag="operations",
+            answer=Operation,
+            refusals=(403, 404),
+            etag=True,
+        )
+    )
+    async def read(self, request: web.Request) -> web.Response:
+        """One operation as it is now."""
+        operation = await self._known(request).show(request.match_info["operation_id"])
+        return lists.json(operation, ETag=f'"{operation.version}"')
+
+    @describe(
+        Described(
+            summary="The file that an operation made",
+            description=f"{_ROLES} It is kept by the process that ran the operation.",
+            tag="operations",
+            answer="*/*",
+            refusals=(403, 404),
+        )
+    )
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        """The file of a finished operation."""
+        operation = await self._known(request).show(request.match_info["operation_id"])
+        name = str(operation.outcome.get("file", ""))
+        file = folder_of(self._settings) / name
+        # its own one and no other, wherever the history with this name was imported from
+        if file.stem != operation.id or file.name != name or not file.is_file():
+            raise Refusal("operation_without_file", operation=operation.id)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Type": "application/octet-stream"}
+        return web.FileResponse(file, headers=headers)
+
+    # -- commands
+
+    @describe(
+        Described(
+            summary="Start an operation in the background",
+            description=f"{_ROLES} One of a kind is at work on a service at a time. Options of each kind: README.",
+            body=StartOperation,
+            example={"kind": "verify", "service": "cases", "reason": "month's end", "options": {"photos": True}},
+            refusals=(400, 403, 409, 412, 413, 415, 422),
+            **_COMMAND,
+        )
+    )
+    async def start(self, request: web.Request) -> web.Response:
+        """Start an operation."""
+        if expected_version(request):  # what is yet to be made has no version
+            raise Refusal("version_conflict", version=0)
+
+        async def start(desk: Desk, body: StartOperation, answer: Answer) -> Ticket:
+            options = options_of(KINDS[body.kind], body.service, body.options, self._settings)
+            said = msgspec.to_builtins(options)
+            return await desk.start(body.kind, said, str(actor_of(request)), body.reason, answer)
+
+        return await self._take(request, StartOperation, start)
+
+    @describe(
+        Described(
+            summary="Hold an operation up where it is",
+            description=_ROLES,
+            body=SteerOperation,
+            example={"reason": "the sale begins"},
+            refusals=(400, 403, 404, 409, 412, 413, 415, 422),
+            **_COMMAND,
+        )
+    )
+    async def pause(self, request: web.Request) -> web.Response:
+        """Pause an operation."""
+        return await self._steer(request, Desk.pause)
+
+    @describe(
+        Described(
+            summary="Let an operation go on that is paused, or was interrupted",
+            description=_ROLES,
+            body=SteerOperation,
+            example={"reason": "the sale is over"},
+            refusals=(400, 403, 404, 409, 412, 413, 415, 422),
+            **_COMMAND,
+        )
+    )
+    async def resume(self, request: web.Request) -> web.Response:
+        """Resume an operation; where nobody is at work on it any more, this process is from now on."""
+        return await self._steer(request, Desk.resume)
+
+    @describe(
+        Described(
+            summary="Call an operation off",
+            description=f"{_ROLES} It stops after the page that it is at; what it had done stays.",
+            body=SteerOperation,
+            example={"reason": "not needed any more"},
+            refusals=(400, 403, 404, 409, 412, 413, 415, 422),
+            **_COMMAND,
+        )
+    )
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Cancel an operation."""
+        return await self._steer(request, Desk.cancel)
+
+    async def _steer(self, request: web.Request, change: Steer) -> web.Response:
+        version, operation = expected_version(request), request.match_info["operation_id"]
+        self._known(request)
+
+        async def steer(desk: Desk, body: SteerOperation, answer: Answer) -> Ticket | None:
+            return await change(desk, operation, str(actor_of(request)), body.reason, answer, version)
+
+        return await self._take(request, SteerOperation, steer, service_in(operation))
+
+    async def _take(
+        self, request: web.Request, body_type: type[msgspec.Struct], act: Act, service: str = ""
+    ) -> web.Response:
+        """Do what a request says, at most once by its key and sender; a refusal is kept as well."""
+        key = f"{idempotency_key(request)} {actor_of(request)}"
+        raw = await read_command(request)
+        about = f"{request.method} {request.path}\0{expected_version(request)}\0".encode()
+        digest = hashlib.sha256(about + raw).digest()
+        desk = self._desk(service or _service_of(raw))
+        stored = await desk.store.answer(key)
+        if stored is not None:
+            return self._replay(request, stored, digest)
+
+        answers: list[IdempotentAnswer] = []
+
+        def answer(operation: Operation) -> IdempotentAnswer:
+            body, now = msgspec.json.encode(operation), self._clock.now()
+            answers.append(IdempotentAnswer(key, digest, _ACCEPTED, body, now, f'"{operation.version}"'))
+            return answers[-1]
+
+        try:
+            ticket = await act(desk, _parsed(raw, body_type), answer)
+        except KeyTaken as taken:
+            return self._replay(request, taken.answer, digest)
+        except Refusal as refusal:
+            body = problem_body(self._policy, refusal, request)
+            kept = IdempotentAnswer(key, digest, status_of(refusal.code), body, self._clock.now())
+            await _keep(desk.store, kept)
+            return answered(kept)
+        if ticket:
+            self._runner.start(desk, ticket, str(actor_of(request)))
+        return answered(answers[-1])
+
+    def _replay(self, request: web.Request, stored: IdempotentAnswer, digest: bytes) -> web.Response:
+        if stored.request_hash != digest:
+            return problem(self._policy, Refusal("idempotency_key_reused", field="Idempotency-Key"), request)
+        response = answered(stored)
+        response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+    # -- desks
+
+    def _known(self, request: web.Request) -> Desk:
+        """The desk where an operation is kept; raises `Refusal` for what is no operation's id."""
+        operation = request.match_info["operation_id"]
+        if service_in(operation) not in SERVICES:
+            raise Refusal("unknown_operation", operation=operation[:100])
+        return self._desk(service_in(operation))
+
+    def _desk(self, service: str) -> Desk:
+        if service not in self._stores:
+            self._stores[service] = open_store(self._settings.database_of(service), decode, readers=1)
+        return Desk(self._stores[service], service, self._clock)
+
+
+async def _keep(store: EventStore, answer: IdempotentAnswer) -> None:
+    [outcome] = await store.commit([Commit(answer=answer)])
+    if isinstance(outcome, StoreError) and not isinstance(outcome, KeyTaken):
+        raise outcome
+
+
+def _service_of(raw: bytes) -> str:
+    """The service that a request to start something names, as far as that can be read."""
+    try:
+        named = msgspec.json.decode(raw, type=dict[str, Any]).get("service")
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        named = None
+    return named if isinstance(named, str) and named in SERVICES else _HOME
+
+
+def _parsed(raw: bytes, body_type: type[msgspec.Struct]) -> Any:
+    body = read_json(raw)
+    if not isinstance(body, dict):
+        raise invalid("body", "object", "须为 JSON 对象", "must be an object")
+    try:
+        return msgspec.convert(body, body_type)
+    except msgspec.ValidationError:
+        raise wrong_fields(field_errors(body_type, body)) from None
+
+
+def _asked(request: web.Request) -> dict[str, str]:
+    """The parameters of a list, each known, given once and possible."""
+    choices: Mapping[str, tuple[str, ...]] = {"state": STATES, "kind": tuple(KINDS), "service": tuple(SERVICES)}
+    asked: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in (known := [one.name for one in _FILTERS]):
+            names = ", ".join(known)
+            raise invalid(
+                name[:64], "known_filter", f"没有这个参数;可用:{names}", f"no such parameter; there are: {names}"
+            )
+        if name in asked:
+            raise invalid(name, "unique", "参数重复", "is there twice")
+        if name in choices and value not in choices[name]:
+            names = ", ".join(choices[name])
+            raise invalid(name, "one_of", f"只能是:{names}", f"must be one of: {names}")
+        asked[name] = value
+    if "after" in asked and service_in(asked["after"]) not in SERVICES:
+        raise invalid("after", "cursor", "须为上一页返回的 after", "must be the `after` of an earlier page")
+    return asked

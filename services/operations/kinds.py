@@ -1,0 +1,60 @@
+"""The table of kinds of operations: what each is given, where it may work, and what does it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from contracts.policy import Text
+from services.catalogue import SERVICES
+from services.kernel.intake import field_errors, wrong_fields
+from services.kernel.settings import Settings
+from services.operations.asking import WhatIf, ask
+from services.operations.examining import Doctor, doctor
+from services.operations.kind import Kind, Options
+from services.operations.moving import Export, Resend, export, resend
+from services.operations.rebuilding import Rebuild, rebuild
+from services.operations.verifying import Verify, verify
+
+#: The options of an operation stand in an event.
+MAX_OPTIONS_BYTES: Final = 512 << 10
+_EVERYWHERE: Final = tuple(SERVICES)
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        Kind("verify", Text(zh="校验日志", en="verify a log"), Verify, verify, _EVERYWHERE),
+        Kind("doctor", Text(zh="一致性检查", en="check consistency"), Doctor, doctor, _EVERYWHERE),
+        Kind("export", Text(zh="导出事件", en="export events"), Export, export, _EVERYWHERE),
+        Kind("resend", Text(zh="重发事件", en="send events once more"), Resend, resend, _EVERYWHERE),
+        Kind("rebuild", Text(zh="重建查询表", en="rebuild read tables"), Rebuild, rebuild, _EVERYWHERE),
+        Kind("what_if", Text(zh="假设重演", en="decide history again by other rules"), WhatIf, ask, ("cases",)),
+    )
+}
+
+
+def options_of(kind: Kind, service: str, given: Mapping[str, Any], settings: Settings) -> Options:
+    """The options of an operation as its kind has them. Raises `Refusal` `invalid`, which names every wrong field."""
+    wrong: list[dict[str, str]] = []
+    if service not in kind.services:
+        names = ", ".join(kind.services)
+        wrong.append(_wrong("service", "one_of", f"只能是:{names}", f"must be one of: {names}"))
+    if kind.name == "resend" and not settings.kafka_servers:
+        zh, en = "这里没有设置 Kafka(AFTERSALES_KAFKA_SERVERS)", "no brokers are named here (AFTERSALES_KAFKA_SERVERS)"
+        wrong.append(_wrong("kind", "no_broker", zh, en))
+    try:
+        options = msgspec.convert(given, kind.options)
+    except msgspec.ValidationError:
+        found = field_errors(kind.options, given)
+        raise wrong_fields([*wrong, *({**one, "field": f"options.{one['field']}"} for one in found)]) from None
+    if len(msgspec.json.encode(options)) > MAX_OPTIONS_BYTES:
+        limit = MAX_OPTIONS_BYTES >> 10
+        wrong.append(_wrong("options", "length", f"不能超过 {limit} KB", f"must not be longer than {limit} KB"))
+    wrong += [_wrong(f"options.{field}", *said) for field, *said in options.mistakes(service)]
+    if wrong:
+        raise wrong_fields(wrong)
+    return options
+
+
+def _wrong(field: str, rule: str, zh: str, en: str) -> dict[str, str]:
+    return {"field": field, "rule": rule, "zh": zh, "en": en}
