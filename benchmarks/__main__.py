@@ -26,9 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(SECTIONS, arguments, "benchmarks", __doc__)
 
 
-def run(sections: Mapping[str, Section], arguments: Sequence[str] | None, prog: str, description: str | None) -> int:
-    """Run those of the sections that the arguments name, or all."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
+def run(
+    sections: Mapping[str, Section],
+    arguments: Sequence[str] | None,
+    prog: str,
+    description: str | None,
+    parents: Sequence[argparse.ArgumentParser] = (),
+    full: Sizes = FULL,
+) -> int:
+    """Run those of the sections that the arguments name, or all. `parents` have options of their own; `full` sizes are
+    those where no smaller ones are asked for."""
+    parser = argparse.ArgumentParser(prog=prog, description=description, parents=parents)
     parser.add_argument("names", nargs="*", metavar="name", help=f"any of: {', '.join(sections)}")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="fewer and smaller rounds, about two minutes")
@@ -37,7 +45,7 @@ def run(sections: Mapping[str, Section], arguments: Sequence[str] | None, prog: 
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - sections.keys():
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are: {', '.join(sections)}")
-    sizes = QUICK if given.quick else TINY if given.tiny else FULL
+    sizes = QUICK if given.quick else TINY if given.tiny else full
     report = Report()
     began = time.perf_counter()
     print(", ".join(f"{name} {value}" for name, value in machine().items()), f"— {sizes.rounds} rounds, medians")

@@ -25,7 +25,7 @@ from services.embedded import Embedded
 from services.garbage import spare_collector
 from services.kernel import logging
 from services.kernel.actor import Actor
-from services.kernel.settings import load_settings
+from services.kernel.settings import Settings, load_settings
 
 
 class Started(msgspec.Struct):
@@ -68,10 +68,10 @@ class Counters:
         return Spent(loop - self._at[0], others - self._at[1], memory, shares)
 
 
-async def aftersales(data_dir: Path, only: tuple[str, ...]) -> tuple[Started, Callable[[], Awaitable[Any]], Any]:
-    """The services on their embedded store."""
+async def aftersales(settings: Settings, only: tuple[str, ...]) -> tuple[Started, Callable[[], Awaitable[Any]], Any]:
+    """The services in one process."""
     logging.set_up("error", "json")
-    embedded = Embedded(load_settings({}, data_dir=data_dir, port=0), only=only)
+    embedded = Embedded(settings, only=only)
     await embedded.start()
     spare_collector()
     host, port = embedded.base_url.removeprefix("http://").split(":")
@@ -92,9 +92,9 @@ async def bare() -> tuple[Started, Callable[[], Awaitable[Any]], Any]:
     return Started(host, port, "none"), runner.cleanup, nothing
 
 
-async def run(kind: str, data_dir: Path, only: tuple[str, ...], profile: bool) -> None:
+async def run(kind: str, settings: Settings, only: tuple[str, ...], profile: bool) -> None:
     """Serve until standard input ends."""
-    started, stop, settle = await (bare() if kind == "bare" else aftersales(data_dir, only))
+    started, stop, settle = await (bare() if kind == "bare" else aftersales(settings, only))
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     counters = Counters(profile)
@@ -121,10 +121,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=("aftersales", "bare"))
     parser.add_argument("--data-dir", type=Path, default=Path("."))
+    parser.add_argument("--database-url", default="", help="empty: files in the data folder")
     parser.add_argument("--only", default=",".join(SERVICES))
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
-    loop.run(run(given.kind, given.data_dir, tuple(given.only.split(",")), given.profile))
+    settings = load_settings({}, data_dir=given.data_dir, database_url=given.database_url, port=0)
+    loop.run(run(given.kind, settings, tuple(given.only.split(",")), given.profile))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ class Sizes(msgspec.Struct, frozen=True):
     charges: int
     #: Events of the logs that are appended to.
     log_events: tuple[int, ...]
+    #: Events of the longest log that is replayed.
+    replayed: int
 
 
 FULL = Sizes(
@@ -50,7 +52,10 @@ FULL = Sizes(
     partitions=(1, 3, 6),
     charges=200,
     log_events=(0, 20_000, 200_000),
+    replayed=300_000,
 )
+#: Whole logs take long, and vary little.
+REPLAY = msgspec.structs.replace(FULL, rounds=3)
 QUICK = Sizes(
     rounds=3,
     commands=1500,
@@ -68,6 +73,7 @@ QUICK = Sizes(
     partitions=(1, 3, 6),
     charges=60,
     log_events=(0, 20_000),
+    replayed=50_000,
 )
 #: For the tests of the benchmarks themselves.
 TINY = Sizes(
@@ -87,4 +93,5 @@ TINY = Sizes(
     partitions=(2,),
     charges=3,
     log_events=(0,),
+    replayed=2_200,
 )

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from eventsourcing.application import Application
@@ -10,7 +11,7 @@ from sqlalchemy import make_url
 
 #: Events of an aggregate when a command comes: as many as a usual case has.
 EVENTS_BEFORE_COMMAND = 10
-#: Events of one save while a long history is written.
+#: Events of one save while a long history is written, and of one page of the log.
 CHUNK = 1000
 
 
@@ -24,7 +25,7 @@ class LibraryCase(Aggregate):
         self.proposals: dict[str, int] = {}
 
     @event("CompensationProposed")
-    def propose(self, proposal: str, kind: str, amount_fen: int, proposed_by: str) -> None:
+    def propose(self, proposal: str, kind: str, amount_fen: int, proposed_by: str, note: str = "") -> None:
         """Offer an amount."""
         self.proposals[proposal] = amount_fen
 
@@ -49,8 +50,8 @@ class LibraryCases(Application[UUID]):
         self.save(case)
 
 
-def _propose(case: LibraryCase, number: int) -> None:
-    case.propose(proposal=f"P{number % 20}", kind="cash", amount_fen=1000 + number, proposed_by="agent/小李")
+def _propose(case: LibraryCase, number: int, note: str = "") -> None:
+    case.propose(proposal=f"P{number % 20}", kind="cash", amount_fen=1000 + number, proposed_by="agent/小李", note=note)
 
 
 def on_sqlite(file: Path) -> LibraryCases:
@@ -97,6 +98,49 @@ class LongHistory:
         began = time.perf_counter()
         self._app.repository.get(self._case_id)
         return self._events / (time.perf_counter() - began)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._app.close()
+
+
+class Replaying:
+    """Many aggregates, as long as a usual case."""
+
+    def __init__(self, app: LibraryCases, events: int, each: int, bytes_each: int) -> None:
+        """Write so many events, `each` to an aggregate, whose bodies have so many bytes."""
+        self._app = app
+        note = "x" * max(0, bytes_each - self._bare_bytes())
+        self._case_ids: list[UUID] = []
+        cases: list[LibraryCase] = []
+        for left in range(events, 0, -each):
+            cases.append(LibraryCase(order_id="TB1", problem="logistics_delay"))
+            for number in range(1, min(each, left)):
+                _propose(cases[-1], number, note)
+            if len(cases) == CHUNK // each or left <= each:
+                self._app.save(*cases)
+                self._case_ids += [case.id for case in cases]
+                cases = []
+
+    def _bare_bytes(self) -> int:
+        case = LibraryCase(order_id="TB1", problem="logistics_delay")
+        _propose(case, 1)
+        return len(self._app.mapper.to_stored_event(case.collect_events()[-1]).state)
+
+    def by_aggregate(self) -> int:
+        """Load each aggregate from its first event on, as commands do; gives the number of events."""
+        return sum(self._app.repository.get(case_id).version for case_id in self._case_ids)
+
+    def by_log(self) -> int:
+        """Go through the log page by page and apply each event to its aggregate; gives the number of events."""
+        cases: dict[UUID, Any] = {}
+        last = 0
+        while page := self._app.recorder.select_notifications(last + 1, CHUNK):
+            for notification in page:
+                happened: Any = self._app.mapper.to_domain_event(notification)
+                cases[happened.originator_id] = happened.mutate(cases.get(happened.originator_id))
+            last = int(page[-1].id)
+        return last
 
     def close(self) -> None:
         """Let go of the database."""
