@@ -1,7 +1,7 @@
 # Everything that is done to this repository. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stack test check format demo bench bench-stack soak readme lock clean
+.PHONY: help run stack test check format demo bench bench-stack bench-replay soak readme lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 help: ## this list
-	@grep -hE '^[a-z.$$()A-Z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z.$$()A-Z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 run: $(READY) ## start all services on http://127.0.0.1:8080, data in var/ (AFTERSALES_… settings apply)
 	@$(BIN)/aftersales serve
@@ -26,7 +26,7 @@ check: $(READY) ## format, lint, strict types, import rules, contract, then all 
 	$(BIN)/mypy -p contracts -p services -p tests -p benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.publish --check
-	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest -q --numprocesses 4 --dist loadfile
 
 format: $(READY) ## format the code and mend what can be mended
 	$(BIN)/ruff format .
@@ -40,6 +40,9 @@ bench: $(READY) ## measure commands, appends and folds against plain ways to do 
 
 bench-stack: $(READY) ## the same on PostgreSQL and Kafka, with the services as processes
 	$(BIN)/python -m benchmarks.stack
+
+bench-replay: $(READY) ## rebuild, fold and prove long logs on both databases (ARGS="--events 5000000")
+	$(BIN)/python -m benchmarks.replay $(ARGS)
 
 soak: $(READY) ## faults at random under load, judged round by round (ARGS="--seed 7 --minutes 60")
 	$(BIN)/python -m tests.faults.soak $(ARGS)

@@ -17,9 +17,13 @@ _INTRODUCTION = """\
 Events of order after-sales: what happened in a case, what the buyer is refunded, who bears the loss.
 
 Every message is a CloudEvents 1.0 event in Kafka's binary mode: attributes are headers, the value is the
-event's JSON. The key is the `order_id` (`~stock` for stock), so all events of one order keep their order.
+event's JSON. The key is the `order_id` (`~stock` for stock), so all events of one order keep their order. What
+operators had done to a service's log (`operation.…`) is told there too, under a key that begins with `~operation:`.
 `ce_sequence` is dense from 1 for each source and key: what is not above the last one seen is a duplicate,
 what leaves a hole is a loss. What an operator had sent once more carries `ce_replay` and is otherwise as it was.
+
+No event holds personal data beyond ids: what people wrote freely (`x-sealed` in the schemas) is sealed, `sealed:…`,
+with a key that the cases service keeps for each order and destroys when it is asked to (`personal_data.erased`).
 
 Readers ignore unknown fields and fill in the schema's default where a field is absent. Every version of a
 schema reads every other one; a change that could not is a new event type.
@@ -57,7 +61,8 @@ def _channel(source: str, topic: str) -> dict[str, Any]:
 
 
 def _types_on(source: str) -> list[str]:
-    return sorted([*registry.EVENTS_BY_SOURCE[source], *_ALSO_SENT.get(source, ())])
+    operations = () if source == UPSTREAM else registry.OPERATION_EVENTS
+    return sorted([*registry.EVENTS_BY_SOURCE[source], *_ALSO_SENT.get(source, ()), *operations])
 
 
 def _actions(source: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from contracts.event import CaseEvent, Event, type_of
-from contracts.events import cases, liability, orders, refunds
+from contracts.events import cases, liability, operations, orders, refunds
 
 #: Topic by the service (or upstream) that emits on it.
 TOPICS = {
@@ -32,11 +32,14 @@ _MODULES: dict[str, ModuleType] = {
 }
 
 
+_BASES = (Event, CaseEvent, operations.OperationEvent)
+
+
 def _events_of(module: ModuleType) -> list[type[Event]]:
     return [
         member
         for member in vars(module).values()
-        if isinstance(member, type) and issubclass(member, Event) and member not in (Event, CaseEvent)
+        if isinstance(member, type) and issubclass(member, Event) and member not in _BASES
     ]
 
 
@@ -45,8 +48,12 @@ EVENTS_BY_SOURCE: dict[str, dict[str, type[Event]]] = {
     source: {type_of(event): event for event in _events_of(module)} for source, module in _MODULES.items()
 }
 
+#: Event types that every service emits of the work on its own log. Nobody hears them.
+OPERATION_EVENTS: dict[str, type[Event]] = {type_of(event): event for event in _events_of(operations)}
+
 EVENT_TYPES: dict[str, type[Event]] = {
-    name: event for events in EVENTS_BY_SOURCE.values() for name, event in events.items()
+    **{name: event for events in EVENTS_BY_SOURCE.values() for name, event in events.items()},
+    **OPERATION_EVENTS,
 }
 
 #: (type, version) → function that lifts the raw body of that version to the next: the only way to change an event.

@@ -22,6 +22,7 @@ from services.kernel.lag import Lag
 from services.kernel.log_reader import FollowedLog
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
+from services.operations.http import OperationsHttp
 from services.policy import policy_in_force
 from services.routing import elsewhere
 from services.token_secret import token_secret
@@ -57,6 +58,7 @@ class Embedded:
         self._running: dict[str, Assembly] = {}
         self._elsewhere: dict[str, Assembly] = {}
         self._followers: list[Followers] = []
+        self._operations: OperationsHttp | None = None
         self._listener: Listener | None = None
         self._leaving = False
         self.base_url = ""
@@ -81,7 +83,7 @@ class Embedded:
             await one.service.migrate()
         logs: dict[str, FollowedLog] = {name: one.service.store for name, one in everybody.items()}
         for one in self._running.values():
-            followers = Followers(one.service, one.followers, one.timers, logs)
+            followers = Followers(one.service, one.followers, one.timers, logs, alone=True)
             self._followers.append(followers)
             one.service.freshness = followers
             await followers.start()
@@ -99,9 +101,14 @@ class Embedded:
             place[name] = make(self.settings, self.policy, self.clock)
 
     async def _listen(self) -> None:
-        app = make_app(self.policy, self.tokens, self.clock, elsewhere=elsewhere)
+        services = [one.service for one in (*self._running.values(), *self._elsewhere.values())]
+        keeper = next(service for service in services if service.part.keeps_keys)
+        app = make_app(self.policy, self.tokens, self.clock, keeper.texts, elsewhere=elsewhere)
         for name, one in self._running.items():
             add_routes(app, name, one.routes())
+        if "cases" in self._running:
+            self._operations = OperationsHttp(self.settings, self.policy, self.clock)
+            add_routes(app, "cases", self._operations.routes())
         app.add_routes([*operations(self._problems, self._set_time), web.get("/v1/lag", self._lag)])
         self._listener = Listener(app, self.settings.host, self.settings.port)
         await self._listener.start()
@@ -121,10 +128,13 @@ class Embedded:
                 steps.push_async_callback(one.service.close)
             for followers in self._followers:  # no log is let go of that a consumer still reads
                 steps.push_async_callback(followers.stop)
+            if self._operations is not None:
+                steps.push_async_callback(self._operations.stop)
             if self._listener is not None:
                 steps.push_async_callback(self._listener.stop)
                 steps.push_async_callback(self._listener.finish, FINISH_SECONDS)
         self._running, self._elsewhere, self._followers, self._listener = {}, {}, [], None
+        self._operations = None
 
     # -- what operators and scenario runs ask
 
@@ -152,15 +162,16 @@ class Embedded:
             raise NotSettled(repr([one for one in await self._lags() if one.behind])) from None
 
     async def _settled(self) -> bool:
-        before = await self._heads()
-        lags = await self._lags()
-        stuck = [one for one in lags if one.stuck]
-        if stuck:
-            raise NotSettled(repr(stuck))
-        return not any(one.behind for one in lags) and before == await self._heads()
-
-    async def _heads(self) -> list[int]:
-        return [await one.service.store.head_position() for one in self._running.values()]
+        readers = [one for followers in self._followers for one in followers.readers]
+        if any(one.stuck for one in readers):
+            raise NotSettled(repr([one for one in await self._lags() if one.stuck]))
+        if any(one.known_behind for one in readers):  # then the databases, which cost much more, need not be asked
+            return False
+        heads = {name: await one.service.store.head_position() for name, one in self._running.items()}
+        elsewhere = [await one.lag() for one in readers if one.source not in heads]
+        handled = all(one.progress.handled >= heads[one.source] for one in readers if one.source in heads)
+        # Once more: what was handled while the logs were asked may have led to further events.
+        return handled and not any(elsewhere) and not any(one.known_behind for one in readers)
 
     async def _lags(self) -> list[Lag]:
         return [lag for one in self._followers for lag in await one.lags()]

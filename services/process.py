@@ -29,6 +29,7 @@ from services.kernel.leadership import Leadership
 from services.kernel.refusal import Refusal
 from services.kernel.service import Follower, Service
 from services.kernel.settings import Settings
+from services.operations.http import OperationsHttp
 from services.policy import policy_in_force
 from services.routing import elsewhere
 from services.token_secret import token_secret
@@ -127,6 +128,7 @@ class Process:
         self._leaving = False
         self._activities: list[Activity] = []
         self._consuming: Consuming | None = None
+        self._operations = OperationsHttp(settings, self.policy, self.clock)
         self._listener = Listener(self._app(), settings.host, settings.port)
 
     @property
@@ -175,7 +177,7 @@ class Process:
         """Take no more requests, finish those under way, then end the work; in bounded time whatever is away."""
         deadline = asyncio.get_running_loop().time() + STOP_SECONDS
         ending = (activity.stop for activity in self._activities)
-        await asyncio.gather(*(_within(deadline, step) for step in (self._finish, *ending)))
+        await asyncio.gather(*(_within(deadline, step) for step in (self._finish, self._operations.stop, *ending)))
         for step in (self._listener.stop, self._partition_lags.close, self.service.close, self._assembly.closed):
             await _within(deadline, step)
         self._activities.clear()
@@ -231,10 +233,12 @@ class Process:
     # -- requests
 
     def _app(self) -> web.Application:
-        app = make_app(self.policy, self.tokens, self.clock, self.service.name, elsewhere)
+        app = make_app(self.policy, self.tokens, self.clock, self.service.texts, self.service.name, elsewhere)
         app.middlewares.append(self._wait)
         if "api" in self._does:
             add_routes(app, self.service.name, self._assembly.routes())
+            if self.service.name == "cases":
+                add_routes(app, "cases", self._operations.routes())
         app.add_routes(operations(self._problems, self._set_time, self._waits))
         return app
 

@@ -13,6 +13,7 @@ from contracts.policy import load_policy
 from services.catalogue import SERVICES
 from services.kernel.clock import SystemClock
 from services.kernel.settings import load_settings
+from services.operations.http import OperationsHttp
 
 
 class Route(NamedTuple):
@@ -29,11 +30,9 @@ def routes() -> tuple[Route, ...]:
     with TemporaryDirectory() as folder:  # nothing is opened there
         settings = load_settings({}, data_dir=Path(folder))
         policy, clock = load_policy(), SystemClock()
-        return tuple(
-            Route(method, path, name)
-            for name, make in SERVICES.items()
-            for method, path in _told(make(settings, policy, clock).routes())
-        )
+        own = {name: make(settings, policy, clock).routes() for name, make in SERVICES.items()}
+        own["cases"] += OperationsHttp(settings, policy, clock).routes()  # whatever service an operation works on
+        return tuple(Route(method, path, name) for name, defined in own.items() for method, path in _told(defined))
 
 
 def service_of(method: str, path: str) -> str:

@@ -10,20 +10,47 @@ import pytest
 import structlog
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
+from services.kernel import long_work
 from services.stack.kafka import KafkaCluster, throwaway_brokers
 from services.stack.postgres import PostgresCluster, throwaway_cluster
+from tests.shared_broker import LentBroker, SharedBroker
 from tests.shop import Shop
 
 # What commands print must not depend on the terminal; test workers are told a width of their own.
 os.environ.pop("COLUMNS", None)
+# Test processes go on after the long work of commands that they run.
+long_work.NICENESS = 0
 
 
 #: What takes longest begins first, so that no worker is left with it alone.
-FIRST = ("faults", "scenarios/test_library.py", "test_readme.py", "stack/test_stack.py")
+FIRST = (
+    "tests/faults/",
+    "scenarios/test_library.py",
+    "test_readme.py",
+    "stack/test_stack.py",
+    "kernel/test_postgres_crash.py",
+    "kernel/test_postgres_store.py",
+    "http/test_walk.py",
+    "test_process.py",
+    "cli/test_role.py",
+    "doctor/test_topics.py",
+    "kernel/test_kafka_tls.py",
+    "kernel/test_kafka_bus.py",
+    "stack/test_kafka_cluster.py",
+    "benchmarks/test_stack_smoke.py",
+    "test_embedded.py",
+    "http/test_schemathesis.py",
+)
 
 
 #: Where all tests share one stage that takes long to set up.
 STAGED = "tests/faults"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests are dealt out to workers, there is one broker for all of them."""
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SharedBroker())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,8 +86,18 @@ def postgres() -> Iterator[PostgresCluster]:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[KafkaCluster]:
+def kafka(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
     """A running Kafka broker; tests put a prefix of their own before topics and groups, and leave it running."""
+    if lent := LentBroker.told_to(request.config):
+        yield lent
+        return
+    with throwaway_brokers() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def broker_to_harm() -> Iterator[KafkaCluster]:
+    """A running Kafka broker of the module's own, that may be killed and frozen."""
     with throwaway_brokers() as cluster:
         yield cluster
 

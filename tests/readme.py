@@ -26,7 +26,7 @@ ROOT: Final = Path(__file__).parent.parent
 #: README and the locale that its reader has.
 LANGUAGES: Final = {"README.md": "en_US.UTF-8", "README.zh.md": "zh_CN.UTF-8"}
 #: Commands that a test cannot run inside itself, that take long or that change the working tree.
-TARGETS: Final = ("test", "check", "format", "bench", "bench-stack", "soak", "lock", "readme")
+TARGETS: Final = ("test", "check", "format", "bench", "bench-stack", "bench-replay", "soak", "lock", "readme")
 STATIC: Final = frozenset(f"make {target}" for target in TARGETS)
 #: What goes on until it is stopped. The last line of what it says names this path.
 SERVERS: Final = frozenset({"make run", "make stack"})

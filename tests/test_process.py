@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -15,15 +14,15 @@ from structlog.testing import capture_logs
 from services.catalogue import SERVICES
 from services.kernel import tracing
 from services.kernel.event_store import StoreRefused
-from services.kernel.kafka.connection import Connection, stop
+from services.kernel.kafka.connection import Connection
 from services.kernel.kafka.relay import Relay
-from services.kernel.kafka.topics import ensure, topic_of, topics
-from services.kernel.settings import Settings, load_settings
+from services.kernel.kafka.topics import topic_of
+from services.kernel.settings import Settings
 from services.kernel.takeover import move_to
 from services.process import Process
-from services.stack.databases import Databases
 from services.stack.kafka import KafkaCluster
 from services.stack.postgres import PostgresCluster
+from tests.apart import Apart
 from tests.kernel.collector import Receiver
 from tests.kernel.kafka import forwarding, messages_in
 from tests.shop import FINANCE, NOON, Api
@@ -32,34 +31,8 @@ PATIENCE_SECONDS = 60.0
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-class Shop:
-    """The databases, topics and settings of a shop of its own."""
-
-    def __init__(self, folder: Path, postgres: PostgresCluster, kafka: KafkaCluster) -> None:
-        name = uuid.uuid4().hex[:8]
-        self.databases = Databases(postgres.url(), f"{name}_")
-        self.settings = load_settings(
-            {},
-            data_dir=folder,
-            port=0,
-            drain_seconds=0.0,
-            database_url=self.databases.url,
-            kafka_servers=kafka.servers,
-            kafka_prefix=f"{name}.",
-            kafka_partitions=2,
-            clock="manual",
-            clock_file=folder / "clock",
-        )
-
-    async def prepare(self) -> None:
-        await self.databases.make()
-        await self.databases.migrate(self.settings.data_dir)
-        await self.make_topics()
-
-    async def make_topics(self) -> None:
-        admin = await Connection.of(self.settings).admin()
-        await ensure(admin, topics(self.settings))
-        await stop(admin)
+class Shop(Apart):
+    """A shop of its own, and processes of it."""
 
     @asynccontextmanager
     async def running(self, service: str, role: str, **changed: Any) -> AsyncIterator["Running"]:
@@ -98,7 +71,7 @@ class Running(Api):
 
 @pytest.fixture
 async def shop(tmp_path: Path, postgres: PostgresCluster, kafka: KafkaCluster) -> AsyncIterator[Shop]:
-    shop = Shop(tmp_path, postgres, kafka)
+    shop = Shop(tmp_path, postgres, kafka, clock="manual", clock_file=tmp_path / "clock")
     yield shop
     await shop.databases.drop()
 

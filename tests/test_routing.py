@@ -19,6 +19,8 @@ from services.routing import elsewhere, routes, service_of
         ("POST", "/v1/gateway/callbacks", "refunds"),
         ("POST", "/v1/cases/TB1001-1/record-recovery", "liability"),
         ("GET", "/v1/charges", "liability"),
+        ("POST", "/v1/operations", "cases"),
+        ("POST", "/v1/operations/20261005T020000000000Z-refunds-verify/cancel", "cases"),
     ],
 )
 def test_request_finds_its_service(method: str, path: str, service: str) -> None:

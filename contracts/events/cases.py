@@ -1,6 +1,6 @@
 """What happened in the cases of an order (topic `aftersales.cases.v1`); `domain.md` §6."""
 
-from contracts.event import CaseEvent, Event, Fen, Moment, Part, Units
+from contracts.event import CaseEvent, CodeOrFreeText, Event, Fen, FreeText, Moment, Part, TextLock, Units
 
 
 class LineQuantity(Part, frozen=True, kw_only=True):
@@ -23,10 +23,11 @@ class CaseOpened(CaseEvent, frozen=True, kw_only=True, tag="case.opened"):
     order_id: str
     problem: str
     lines: tuple[LineQuantity, ...]
-    description: str
-    reason: str = ""
+    description: FreeText
+    reason: CodeOrFreeText = ""
     urgent: bool = False
     channel_refund_id: str = ""
+    text_lock: TextLock = ""
 
 
 class PromiseMade(CaseEvent, frozen=True, kw_only=True, tag="promise.made"):
@@ -48,7 +49,7 @@ class CaseReclassified(CaseEvent, frozen=True, kw_only=True, tag="case.reclassif
 
     problem: str
     previous: str
-    reason: str = ""
+    reason: CodeOrFreeText = ""
 
 
 class CaseAssigned(CaseEvent, frozen=True, kw_only=True, tag="case.assigned"):
@@ -93,7 +94,7 @@ class CauseAssessed(CaseEvent, frozen=True, kw_only=True, tag="cause.assessed"):
 class GuidanceGiven(CaseEvent, frozen=True, kw_only=True, tag="guidance.given"):
     """The buyer was told how to install, use or care for the product."""
 
-    topic: str = ""
+    topic: FreeText = ""
 
 
 class InstallerContacted(CaseEvent, frozen=True, kw_only=True, tag="installer.contacted"):
@@ -106,7 +107,7 @@ class ParcelTraced(CaseEvent, frozen=True, kw_only=True, tag="parcel.traced"):
     """The carrier was asked where a parcel is."""
 
     tracking_no: str
-    status: str
+    status: FreeText
 
 
 class PickupArranged(CaseEvent, frozen=True, kw_only=True, tag="pickup.arranged"):
@@ -146,7 +147,7 @@ class ApprovalDeclined(CaseEvent, frozen=True, kw_only=True, tag="approval.decli
     """Somebody with the authority said no."""
 
     proposal: str
-    reason: str = ""
+    reason: FreeText = ""
 
 
 class CompensationAccepted(CaseEvent, frozen=True, kw_only=True, tag="compensation.accepted"):
@@ -175,7 +176,7 @@ class CompensationWithdrawn(CaseEvent, frozen=True, kw_only=True, tag="compensat
     """The offer was taken back before it was paid."""
 
     proposal: str
-    reason: str
+    reason: FreeText
 
 
 class BuyerCharged(CaseEvent, frozen=True, kw_only=True, tag="buyer.charged"):
@@ -183,7 +184,7 @@ class BuyerCharged(CaseEvent, frozen=True, kw_only=True, tag="buyer.charged"):
 
     charge: str
     amount_fen: Fen
-    purpose: str
+    purpose: FreeText
 
 
 class BuyerPaid(CaseEvent, frozen=True, kw_only=True, tag="buyer.paid"):
@@ -244,7 +245,7 @@ class ReshipmentCancelled(CaseEvent, frozen=True, kw_only=True, tag="reshipment.
     """It will not be sent. What the buyer paid for it (`charge`) goes back."""
 
     reshipment: str
-    reason: str = ""
+    reason: FreeText = ""
     charge: str = ""
     charge_return_fen: Fen = 0
 
@@ -269,7 +270,7 @@ class DepositForfeited(CaseEvent, frozen=True, kw_only=True, tag="deposit.forfei
 
     deposit: str
     amount_fen: Fen
-    reason: str
+    reason: FreeText
 
 
 class DepositReturned(CaseEvent, frozen=True, kw_only=True, tag="deposit.returned"):
@@ -319,7 +320,7 @@ class ReturnCancelled(CaseEvent, frozen=True, kw_only=True, tag="return.cancelle
     """It will not come."""
 
     return_id: str
-    reason: str
+    reason: FreeText
 
 
 class InsurancePaid(CaseEvent, frozen=True, kw_only=True, tag="insurance.paid"):
@@ -344,33 +345,33 @@ class CaseEscalated(CaseEvent, frozen=True, kw_only=True, tag="case.escalated"):
     """A higher role is asked to look."""
 
     role: str
-    reason: str
+    reason: FreeText
 
 
 class IssueReported(CaseEvent, frozen=True, kw_only=True, tag="issue.reported"):
     """A department was told; `person` is who it is about."""
 
     department: str
-    summary: str
+    summary: FreeText
     person: str = ""
 
 
 class FindingRecorded(CaseEvent, frozen=True, kw_only=True, tag="finding.recorded"):
     """What the asked department found."""
 
-    finding: str
+    finding: FreeText
 
 
 class CaseClosed(CaseEvent, frozen=True, kw_only=True, tag="case.closed"):
     """Solved."""
 
-    resolution: str
+    resolution: FreeText
 
 
 class CaseReopened(CaseEvent, frozen=True, kw_only=True, tag="case.reopened"):
     """It was not solved after all."""
 
-    reason: str = ""
+    reason: FreeText = ""
 
 
 class FollowUpRecorded(CaseEvent, frozen=True, kw_only=True, tag="follow_up.recorded"):
@@ -385,6 +386,18 @@ class CaseRated(CaseEvent, frozen=True, kw_only=True, tag="case.rated"):
     """The buyer rated the service, 1 to 5."""
 
     score: int
+
+
+class PersonalDataErased(Event, frozen=True, kw_only=True, tag="personal_data.erased"):
+    """The key of what people had written about an order was destroyed: nobody can read those texts any more."""
+
+    order_id: str
+    reason: str
+    text_lock: TextLock = ""
+
+    @property
+    def subject(self) -> str:
+        return self.order_id
 
 
 class SkuQuantity(Part, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Which party bears which loss, and what was recovered (topic `aftersales.liability.v1`); `domain.md` §5."""
 
-from contracts.event import BasisPoints, CaseEvent, Fen, Part, SignedFen
+from contracts.event import BasisPoints, CaseEvent, Fen, FreeText, Part, SignedFen
 
 
 class Share(Part, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class LiabilityAssigned(CaseEvent, frozen=True, kw_only=True, tag="liability.ass
     """A lead decided who bears the loss; it overrides the cause."""
 
     shares: tuple[Share, ...]
-    reason: str
+    reason: FreeText
 
 
 class LossCharged(CaseEvent, frozen=True, kw_only=True, tag="loss.charged"):

@@ -34,7 +34,8 @@ class CasesService:
 
     def __init__(self, settings: Settings, policy: Policy, clock: Clock) -> None:
         domain = CasesDomain(policy)
-        part = Part(domain, CasesViews(), Path(__file__).parent / "migrations", HEARS_FROM)
+        folder = Path(__file__).parent / "migrations"
+        part = Part(domain, CasesViews(), folder, HEARS_FROM, keeps_keys=True)
         self.service: Service[OrderFile] = Service(part, settings.database_of(domain.source), clock)
         self.followers = self.service.followers()
         self.timers = (Timer(1.0, lambda: self.let_pass(clock.now())),)

@@ -32,6 +32,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "lines": _LINES,
     },
     "report_stock": {"quantity": 20},
+    "erase_personal_data": {"order_id": "TB1001", "reason": "买家要求删除个人信息"},
     "reclassify": {"problem": "return_request", "reason": "quality"},
     "assign_case": {"to": "小李"},
     "submit_evidence": {"kind": "photo", "file": "0" * 64},

@@ -1,12 +1,13 @@
 """The HTTP routes of the cases service."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+import structlog
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -19,7 +20,7 @@ from services.cases.domain.file import OrderFile
 from services.cases.domain.next_actions import NextAction, next_actions
 from services.cases.domain.stock import STOCK
 from services.cases.examples import EXAMPLES
-from services.cases.media import MediaStore, StoredFile, UnknownFile, UploadRefused
+from services.cases.media import MediaAway, MediaStore, StoredFile, UnknownFile, UploadRefused
 from services.kernel.actor import LADDER, Actor
 from services.kernel.decider import Context
 from services.kernel.event_store import StoreUnavailable
@@ -37,6 +38,8 @@ from services.kernel.service import Service
 
 #: Fields of `submit_evidence` that the border fills in from the stored file; nobody may say them.
 _FROM_FILE = frozenset({"media_type", "size_bytes"})
+
+log = structlog.get_logger(__name__)
 
 
 class CaseRow(msgspec.Struct, frozen=True):
@@ -127,6 +130,7 @@ class CasesHttp:
         return [
             web.put("/v1/orders/{order_id}", self._told("record_order", self._record_order, "orders", (200, 201))),
             web.get("/v1/orders/{order_id}", self.read_order),
+            web.post("/v1/orders/{order_id}/erasure", self._told("erase_personal_data", self._erase, "orders")),
             web.post("/v1/cases", self._told("open_case", self._open_case, "cases", (201,))),
             web.get("/v1/cases", CASES.handler(self._service, "Cases, newest first", "cases")),
             web.get("/v1/cases/{case_id}", self.read_case),
@@ -182,6 +186,14 @@ class CasesHttp:
 
         return await self._desk.take(request, "open_case", locate)
 
+    async def _erase(self, request: web.Request) -> web.Response:
+        order_id = request.match_info["order_id"]
+        return await self._desk.take(
+            request,
+            "erase_personal_data",
+            lambda _: Target(stream_of_order(order_id), fields={"order_id": order_id}),
+        )
+
     async def _report_stock(self, request: web.Request) -> web.Response:
         fields = {"sku": request.match_info["sku"]}
         return await self._desk.take(request, "report_stock", lambda _: Target(STOCK, fields=fields))
@@ -203,7 +215,8 @@ class CasesHttp:
         for field in forbidden:
             errors += invalid(field, "known_field", "没有这个字段", "is not a field of this command").errors
         file = body.get("file")
-        stored = await self._media.describe(file) if isinstance(file, str) else None
+        with _files_within_reach():
+            stored = await self._media.describe(file) if isinstance(file, str) else None
         if isinstance(file, str) and stored is None and not any(error["field"] == "file" for error in errors):
             raise Refusal("unknown_item", item=file, field="file")
         if errors or stored is None:
@@ -331,7 +344,8 @@ class CasesHttp:
         if actor_of(request).role not in (*LADDER, "service"):
             raise Refusal("forbidden", command="submit_evidence", role="agent")
         try:
-            stored = await self._media.put(await _content(request))
+            with _files_within_reach():
+                stored = await self._media.put(await _content(request))
         except UploadRefused as refused:
             error = {"field": "file", "rule": refused.code, "zh": refused.detail_zh, "en": refused.detail_en}
             raise Refusal(refused.code, errors=[error]) from None
@@ -342,10 +356,21 @@ class CasesHttp:
         """A stored file, as a download that no browser runs."""
         sha256 = request.match_info["sha256"]
         try:
-            stored, content = await self._media.open(sha256)
+            with _files_within_reach():
+                stored, content = await self._media.open(sha256)
         except UnknownFile:
             raise Refusal("unknown_item", item=sha256[:64]) from None
         return web.Response(body=content, content_type=stored.media_type, headers=_file_headers(stored))
+
+
+@contextmanager
+def _files_within_reach() -> Iterator[None]:
+    """Whoever asks for a file that cannot be reached for now is told to ask again."""
+    try:
+        yield
+    except MediaAway as away:
+        log.warning("files_away", place=away.place, reason=away.reason)
+        raise Refusal("unavailable") from None
 
 
 def _file_headers(stored: StoredFile) -> dict[str, str]:

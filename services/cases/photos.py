@@ -12,7 +12,7 @@ import msgspec
 
 from contracts.event import type_of
 from contracts.events.cases import EvidenceSubmitted
-from services.cases.media import DamagedFile, MediaStore, UnknownFile
+from services.cases.media import DamagedFile, MediaAway, MediaStore, UnknownFile
 from services.kernel.event_store import Decode, Reads
 from services.kernel.long_work import Tell, told_nobody
 
@@ -40,18 +40,40 @@ class DamagedPhoto(msgspec.Struct, frozen=True):
     en: str
 
 
+class Away(msgspec.Struct, frozen=True):
+    """The place where files are kept cannot be reached, or does not let us in (`reason`)."""
+
+    place: str
+    reason: str
+
+
 class PhotosProof(msgspec.Struct):
-    """What came of it: how many files were checked, how many are damaged, and the first of those."""
+    """What came of it: how many files were checked, how many are damaged, and the first of those. `away`: the place
+    could not be reached any more, so it ended there."""
 
     files: int = 0
     damaged: int = 0
     first: list[DamagedPhoto] = []
+    away: Away | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether every file could be checked, and none is damaged."""
+        return not self.damaged and self.away is None
 
 
 async def prove_photos(reads: Reads, media: MediaStore, decode: Decode, tell: Tell = told_nobody) -> PhotosProof:
     """Read every file that an event names, and compare its hash. Memory stays flat; what is handed in meanwhile may be
     left out."""
     proof = PhotosProof()
+    try:
+        await _check_all(reads, media, decode, tell, proof)
+    except MediaAway as away:  # the next file is not tried: each would be waited for
+        proof.away = Away(away.place, away.reason)
+    return proof
+
+
+async def _check_all(reads: Reads, media: MediaStore, decode: Decode, tell: Tell, proof: PhotosProof) -> None:
     end = await reads.head_position()
     for after in range(0, end, WINDOW_POSITIONS):
         upto = min(after + WINDOW_POSITIONS, end)
@@ -59,7 +81,6 @@ async def prove_photos(reads: Reads, media: MediaStore, decode: Decode, tell: Te
         for start in range(0, len(rows), AT_ONCE):
             await _check(rows[start : start + AT_ONCE], media, decode, proof)
         await tell(upto, end)
-    return proof
 
 
 async def _check(rows: Sequence[dict[str, Any]], media: MediaStore, decode: Decode, proof: PhotosProof) -> None:

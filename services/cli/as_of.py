@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
+from rich.console import Console
 
 from services.cli.facts import moment
 from services.cli.words import Words
@@ -19,6 +20,12 @@ def asked_for(told_of: Mapping[str, Any]) -> tuple[str, str]:
     if not asked:
         return "现在", "now"
     return (f"位置 {asked}", f"position {asked}") if asked.isdecimal() else (asked, asked)
+
+
+def show_as_of(console: Console, words: Words, document: Mapping[str, Any]) -> None:
+    """Above a document that is not of now: of when it is."""
+    if document["as_of"]:
+        console.print(f"{words.say('截至', 'as of')} {as_of(words, document['as_of'])}", markup=False)
 
 
 def as_of(words: Words, told_of: Mapping[str, Any]) -> str:

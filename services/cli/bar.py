@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from services.kernel.long_work import Tell
+from services.kernel.long_work import Tell, give_way
 
 
 class _Rate(ProgressColumn):
@@ -20,7 +20,8 @@ class _Rate(ProgressColumn):
 @contextmanager
 def bar(title: str, *, shown: bool = True) -> Iterator[Tell]:
     """A bar while the block runs, to be told how far the work is. `shown`: False for machines; it is not drawn either
-    where standard error is no terminal."""
+    where standard error is no terminal. The process gives way to others from now on."""
+    give_way()
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True) as progress:

@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import aiohttp
@@ -35,7 +33,7 @@ Read = Callable[..., Awaitable[dict[str, Any]]]
 async def reading(settings: Settings, role: str, url: str = "", token: str = "") -> AsyncIterator[Read]:
     """What reads documents as `role` sees them: at `url`, else from the database. Raises `Failure`."""
     if url:
-        yield partial(_read, url, token or _own_token(settings, role))
+        yield partial(_read, url, token or own_token(settings, Actor(role, READER)))
         return
     async with _reader(settings) as server:
         yield partial(_read, server.base_url, server.token(Actor(role, READER)))
@@ -44,18 +42,12 @@ async def reading(settings: Settings, role: str, url: str = "", token: str = "")
 @asynccontextmanager
 async def _reader(settings: Settings) -> AsyncIterator[Embedded]:
     """A server that only reads the database; those that run on it are not disturbed, and none need run."""
-    apart = bool(settings.database_url.get_secret_value())
-    if not apart:
+    if not settings.database_url.get_secret_value():
         _must_hold_data(settings)
     async with opened(settings, "cases") as store:
         await store.head_position()  # the server would say of a database that is away only that something is
-    if apart:
-        with TemporaryDirectory(prefix="aftersales-") as nowhere:  # nothing is kept beside the database
-            folder = {"data_dir": Path(nowhere), "media_url": ""}
-            async with _reading(settings.model_copy(update=folder)) as server:
-                yield server
-    else:
-        async with _reading(settings) as server:
+    with settings.for_reading() as alike:
+        async with serving(alike) as server:
             yield server
 
 
@@ -72,7 +64,8 @@ def _must_hold_data(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _reading(settings: Settings) -> AsyncIterator[Embedded]:
+async def serving(settings: Settings) -> AsyncIterator[Embedded]:
+    """A server on the database as it stands, for this process alone: it answers, and does nothing by itself."""
     own = {"host": "127.0.0.1", "port": 0, "gateway": "manual", "token_secret": SecretStr(secrets.token_urlsafe(48))}
     server = Embedded(settings.model_copy(update=own))
     try:
@@ -82,7 +75,8 @@ async def _reading(settings: Settings) -> AsyncIterator[Embedded]:
         await server.stop()
 
 
-def _own_token(settings: Settings, role: str) -> str:
+def own_token(settings: Settings, actor: Actor) -> str:
+    """A token signed with the secret of the data folder. Raises `Failure` where there is none."""
     if not settings.token_secret.get_secret_value() and not (settings.data_dir / "token.secret").exists():
         raise Failure(
             "token_required",
@@ -90,7 +84,7 @@ def _own_token(settings: Settings, role: str) -> str:
             f"There is no secret in {settings.data_dir} to sign a token with."
             " Give one with --token, or name the server's data folder with --data-dir.",
         )
-    return tokens_of(settings).make(Actor(role, READER), SystemClock().now(), TOKEN_VALID_FOR)
+    return tokens_of(settings).make(actor, SystemClock().now(), TOKEN_VALID_FOR)
 
 
 async def _read(url: str, token: str, *path: str, **query: str) -> dict[str, Any]:
@@ -106,7 +100,7 @@ async def _read(url: str, token: str, *path: str, **query: str) -> dict[str, Any
                 status=NOT_SO,
             ) from None
     if status != HTTPStatus.OK:
-        raise _refused(status, document, url)
+        raise refused(status, document, url)
     return document
 
 
@@ -119,7 +113,8 @@ async def _get(session: aiohttp.ClientSession, url: URL) -> tuple[int, dict[str,
         return response.status, body
 
 
-def _refused(status: int, problem: Mapping[str, Any], url: str) -> Failure:
+def refused(status: int, problem: Mapping[str, Any], url: str) -> Failure:
+    """What a server had against a request."""
     code = str(problem.get("code", f"http_{status}"))
     zh = str(problem.get("zh", f"{url} 答复 HTTP {status}。"))
     en = str(problem.get("en", f"{url} answered HTTP {status}."))

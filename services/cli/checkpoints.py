@@ -1,4 +1,4 @@
-"""`aftersales republish|resume|rewind|rebuild SERVICE`: moving checkpoints, while the service is at work.
+"""`aftersales republish|resume|rewind SERVICE`: moving checkpoints, while the service is at work.
 
 Each takes over what it moves: whoever works on it is refused from then on, and begins anew from where it was moved to.
 """
@@ -17,16 +17,16 @@ from rich import box
 from rich.table import Table
 
 from services.catalogue import SERVICES, Assembly
-from services.cli.by_name import must_be_by_somebody
-from services.cli.database import on_database, place_of
+from services.cli.by_name import By, DryRun, Reason, must_be_by_somebody
+from services.cli.database import must_be_there, on_database
 from services.cli.environment import settings_in_force
 from services.cli.failure import Failure, reason_of, told
+from services.cli.operated import told_of
 from services.cli.output import DataDir, paper, show_json
 from services.cli.role import Json, Which, refused
 from services.cli.serving import named
 from services.cli.words import plural
 from services.kernel.clock import clock_of
-from services.kernel.event_store import StoreUnavailable
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection
 from services.kernel.kafka.lag import look_at
 from services.kernel.kafka.relay import Relay
@@ -35,15 +35,12 @@ from services.kernel.lag import checkpoints, of_log
 from services.kernel.logging import set_up
 from services.kernel.service import Service
 from services.kernel.settings import PREFIX, Settings
-from services.kernel.takeover import as_owner, move_to
+from services.kernel.takeover import move_to
 from services.kernel.views import Projector
 from services.policy import policy_in_force
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing. 只看不改。")]
-By = Annotated[str, typer.Option(help="Your name, for the log. 操作人,记入日志。", show_default=False)]
-
 #: Who has a command of their own, to read again.
-_OTHERWISE: Final = {Projector.name: "aftersales rebuild", Relay.name: "aftersales republish"}
+_OTHERWISE: Final = {Projector.name: "rebuild {} --swap", Relay.name: "republish {}"}
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +54,16 @@ class Move(msgspec.Struct, frozen=True):
     to: int
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What is asked for, as it is told of in the log, and who wants it."""
+
+    kind: str
+    options: dict[str, Any]
+    by: str
+    reason: str
+    dry_run: bool
+
+
 Work = Callable[[Service[Any], Settings], Awaitable[list[Move]]]
 
 
@@ -65,6 +72,7 @@ def republish(
     from_position: Annotated[int, typer.Option(min=1, help="First position of the log. 从日志的哪个位置开始。")] = 1,
     dry_run: DryRun = False,
     by: By = "",
+    reason: Reason = "",
     json: Json = False,
 ) -> None:
     """Publish a service's events once more; consumers skip what they had. 重新发布某服务的事件(已处理的会跳过)。"""
@@ -84,13 +92,14 @@ def republish(
         events = await _events(service, before) - await _events(service, stands)
         if not dry_run:
             await move_to(service.store, Relay.name, service.name, before)
-            log.warning("republishing", service=service.name, after=before, until=stands, by=by)
+            log.warning("republishing", service=service.name, after=before, until=stands, by=by, reason=reason)
         return [Move(Relay.name, service.name, stands, before)]
 
-    _run(service, run, dry_run, by, json, needs=("DATABASE_URL",), closing=lambda: _published_again(events, dry_run))
+    asked = Asked("republish", {"from_position": from_position}, by, reason, dry_run)
+    _run(service, run, asked, json, needs=("DATABASE_URL",), closing=lambda: _published_again(events, dry_run))
 
 
-def resume(service: Which, dry_run: DryRun = False, by: By = "", json: Json = False) -> None:
+def resume(service: Which, dry_run: DryRun = False, by: By = "", reason: Reason = "", json: Json = False) -> None:
     """Go on in partitions whose next event the broker does not hold any more, where it begins now. Nothing is skipped:
     publish again what is missing (republish). Kafka 已删除未处理的事件时,从现存的最早处继续;缺少的须重新发布。
     """
@@ -100,10 +109,13 @@ def resume(service: Which, dry_run: DryRun = False, by: By = "", json: Json = Fa
         moves = await _out_of_range(service, settings, group)
         for move in [] if dry_run else moves:
             await move_to(service.store, group, move.source, move.to)
-            log.warning("resumed", consumer=group, source=move.source, at=move.position, to=move.to, by=by)
+            log.warning(
+                "resumed", consumer=group, source=move.source, at=move.position, to=move.to, by=by, reason=reason
+            )
         return moves
 
-    _run(service, run, dry_run, by, json, needs=("DATABASE_URL", "KAFKA_SERVERS"))
+    asked = Asked("resume", {}, by, reason, dry_run)
+    _run(service, run, asked, json, needs=("DATABASE_URL", "KAFKA_SERVERS"))
 
 
 def rewind(
@@ -112,6 +124,7 @@ def rewind(
     to: Annotated[int, typer.Option(min=0, help="It reads again what stands behind. 从这个位置之后重读。")] = 0,
     dry_run: DryRun = False,
     by: By = "",
+    reason: Reason = "",
     data_dir: Annotated[Path | None, DataDir] = None,
     json: Json = False,
 ) -> None:
@@ -126,44 +139,24 @@ def rewind(
         moves = [Move(one.consumer, one.source, one.position, to) for one in own if one.position > to]
         for move in [] if dry_run else moves:
             await move_to(service.store, move.consumer, move.source, move.to)
-            log.warning("rewound", consumer=consumer, source=move.source, at=move.position, to=to, by=by)
+            log.warning("rewound", consumer=consumer, source=move.source, at=move.position, to=to, by=by, reason=reason)
         return moves
 
-    _run(service, run, dry_run, by, json, data_dir=data_dir)
+    _run(service, run, Asked("rewind", {"consumer": consumer, "to": to}, by, reason, dry_run), json, data_dir=data_dir)
 
 
 def _not_rewound(consumer: str, service: str) -> Failure:
     if other := _OTHERWISE.get(consumer):
         return Failure(
             "another_command",
-            f"{consumer} 请用 {other} {service}。",
-            f"For {consumer} there is {other} {service}.",
+            f"{consumer} 请用 aftersales {other.format(service)} --by 姓名。",
+            f"For {consumer} there is aftersales {other.format(service)} --by NAME.",
         )
     return Failure(
         "unknown_consumer",
         f"{service} 没有消费者 {consumer};aftersales lag 列出全部。",
         f"{service} has no consumer {consumer}; aftersales lag shows them all.",
     )
-
-
-def rebuild(
-    service: Which,
-    dry_run: DryRun = False,
-    by: By = "",
-    data_dir: Annotated[Path | None, DataDir] = None,
-    json: Json = False,
-) -> None:
-    """Write a service's read tables anew from its log, while it is at work. 从日志重建某服务的查询表。"""
-
-    async def run(service: Service[Any], _: Settings) -> list[Move]:
-        views = service.projector
-        stands = await service.store.checkpoint(views.name, service.name)
-        if not dry_run:
-            await as_owner(service.store, views.name, service.name, views.clear)
-            log.warning("rebuilding", service=service.name, until=stands, by=by)
-        return [Move(views.name, service.name, stands, 0)]
-
-    _run(service, run, dry_run, by, json, data_dir=data_dir)
 
 
 async def _out_of_range(service: Service[Any], settings: Settings, group: str) -> list[Move]:
@@ -186,8 +179,7 @@ async def _out_of_range(service: Service[Any], settings: Settings, group: str) -
 def _run(
     service: str,
     work: Work,
-    dry_run: bool,
-    by: str,
+    asked: Asked,
     json: bool,
     *,
     needs: Sequence[str] = (),
@@ -200,16 +192,16 @@ def _run(
         # what is logged is for whoever collects it; a person at a terminal reads the same below, in the table
         set_up("error" if sys.stderr.isatty() else settings.log_level, "pretty")
         [name] = named([service])
-        must_be_by_somebody(by, dry_run=dry_run)
+        must_be_by_somebody(asked.by, dry_run=asked.dry_run)
         _must_be_set(settings, needs)
-        _must_be_there(settings, name)
+        must_be_there(settings, name)
         assembly = SERVICES[name](settings, policy_in_force(settings), clock_of(settings))
         with on_database(settings, name):
-            moves = asyncio.run(_done(assembly, work, settings))
+            moves = asyncio.run(_done(assembly, work, settings, asked))
         if json:
-            show_json({"service": name, "dry_run": dry_run, "moves": moves})
+            show_json({"service": name, "dry_run": asked.dry_run, "moves": moves})
         else:
-            _show(moves, dry_run, by)
+            _show(moves, asked.dry_run, asked.by)
             if closing:
                 paper().print(closing(), soft_wrap=True)
 
@@ -236,16 +228,14 @@ def _must_be_set(settings: Settings, needs: Sequence[str]) -> None:
         )
 
 
-def _must_be_there(settings: Settings, service: str) -> None:
-    """Before anything is made beside a database that is not there."""
-    with on_database(settings, service):
-        if not settings.database_url.get_secret_value() and not Path(place_of(settings, service)).is_file():
-            raise StoreUnavailable("not there")
-
-
-async def _done(assembly: Assembly, work: Work, settings: Settings) -> list[Move]:
+async def _done(assembly: Assembly, work: Work, settings: Settings, asked: Asked) -> list[Move]:
     try:
-        return await work(assembly.service, settings)
+        moves = await work(assembly.service, settings)
+        if moves and not asked.dry_run:
+            outcome = {"moves": msgspec.to_builtins(moves)}
+            who = {"by": asked.by, "reason": asked.reason}
+            await told_of(settings, assembly.service.name, asked.kind, **who, options=asked.options, outcome=outcome)
+        return moves
     except BrokerRefused as error:
         raise refused(error) or error from None
     except BrokerAway as away:

@@ -48,6 +48,13 @@ async def opened(settings: Settings, service: str) -> AsyncIterator[EventStore]:
             await store.close()
 
 
+def must_be_there(settings: Settings, service: str) -> None:
+    """Raises `Failure` before anything is made beside a database that is not there."""
+    with on_database(settings, service):
+        if not settings.database_url.get_secret_value() and not Path(place_of(settings, service)).is_file():
+            raise StoreUnavailable("not there")
+
+
 @contextmanager
 def on_database(settings: Settings, service: str) -> Iterator[None]:
     """What a database has against the work in this block is told as a `Failure`: which one it is, and what to do."""

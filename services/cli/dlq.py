@@ -1,7 +1,6 @@
 """`aftersales dlq`: messages that a service could not handle, and what is to become of them."""
 
 import asyncio
-import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,13 +11,12 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from contracts.policy import Text
 from contracts.registry import decode
 from services.catalogue import SERVICES
-from services.cli.by_name import must_be_by_somebody
+from services.cli.bar import bar
+from services.cli.by_name import By, DryRun, Reason, must_be_by_somebody, must_be_told
 from services.cli.database import opened
 from services.cli.dlq_sheet import (
     STATES,
@@ -29,13 +27,13 @@ from services.cli.dlq_sheet import (
     show_outcomes,
     show_ways,
 )
-from services.cli.environment import settings_in_force
+from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.left_behind import away_lines, group_lines, left_by, message_lines, of_each, show_away, show_left
 from services.cli.options import with_options
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.way_out import way_out, way_out_of, ways_out
-from services.cli.words import Language, Words, usual_language
+from services.cli.words import Language, Words
 from services.kernel.event_store import EventStore
 from services.kernel.kafka import dead_letters
 from services.kernel.kafka.dead_letters import NotNext, Selection
@@ -43,7 +41,6 @@ from services.kernel.kafka.message import incoming
 from services.kernel.kafka.parking import DEAD, WAITING, ParkedMessage, Place
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings
-from services.policy import policy_in_force
 
 #: How often it is looked what became of redriven messages, in seconds.
 LOOK_SECONDS: Final = 0.5
@@ -63,9 +60,6 @@ AtMaybe = Annotated[str | None, typer.Argument(help="One message, topic/partitio
 OfCause = Annotated[str, typer.Option(help="All with this cause. 某一原因的全部。", show_default=False)]
 OfStream = Annotated[str, typer.Option(help="All of this order. 某一订单的全部。", show_default=False)]
 Everything = Annotated[bool, typer.Option("--all", help="All that are dead. 全部死信。")]
-By = Annotated[str, typer.Option(help="Your name; it is kept. 操作人,会留存。", show_default=False)]
-Reason = Annotated[str, typer.Option(help="Why; it is kept. 原因,会留存。", show_default=False)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done. 只看不做。")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +80,7 @@ class Whose:
 
     def words(self, settings: Settings) -> Words:
         """What things are called for whoever asks."""
-        return Words(policy_in_force(settings), self.lang or usual_language(os.environ))
+        return words_in(settings, self.lang)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,8 +189,7 @@ def discard(asked: Chosen, reason: Reason = "") -> None:
     """Give dead messages up for good; what waits behind them goes on. 放弃死信,其后的消息继续处理。"""
     with told(asked.json):
         selection, settings = asked.selection(), asked.settings()
-        if not asked.dry_run and not reason.strip():
-            raise Failure("invalid", "--reason:请说明放弃的原因。", "--reason: say why they are given up.")
+        must_be_told(asked.by, reason, dry_run=asked.dry_run)
         words = asked.words(settings)
         done = asyncio.run(_discard(asked, settings, selection, reason))
         _tell(asked, words, done)
@@ -331,16 +324,14 @@ async def _redriven(store: EventStore, place: Place, asked: Chosen) -> Line:
 async def _wait(store: EventStore, lines: list[Line], timeout_s: float, words: Words | None) -> None:
     """Follow what becomes of messages until all were tried, or the time is up; shown where there are words for it."""
     deadline = time.monotonic() + timeout_s
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=words is None, transient=True) as progress:
-        task = progress.add_task(words.say("重新处理", "redriving") if words else "", total=len(lines))
+    with bar(words.say("重新处理", "redriving") if words else "", shown=words is not None) as tell:
         while True:
             for line in lines:
                 if line["outcome"] == "trying":
                     line["outcome"] = dead_letters.outcome(await dead_letters.found(store, Place.parse(line["place"])))
-                    progress.advance(task, line["outcome"] != "trying")
-            if time.monotonic() > deadline or all(line["outcome"] != "trying" for line in lines):
+            tried = sum(line["outcome"] != "trying" for line in lines)
+            await tell(tried, len(lines))
+            if tried == len(lines) or time.monotonic() > deadline:
                 return
             await asyncio.sleep(LOOK_SECONDS)
 

@@ -1,10 +1,9 @@
 """`aftersales doctor`: whether logs, topics, checkpoints, read tables, payouts and sums agree, and what mends them."""
 
 import asyncio
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich import box
@@ -13,21 +12,24 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.catalogue import SERVICES
-from services.cli.bar import bar
-from services.cli.database import on_database, place_of
-from services.cli.environment import settings_in_force
+from services.cli.by_name import By, Reason
+from services.cli.database import must_be_there, on_database
+from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import NOT_SO, Failure, told
+from services.cli.operated import operated
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.serving import named
-from services.cli.words import Language, Words, plural, usual_language
+from services.cli.words import Language, Words, plural
 from services.doctor.checks import CHECKS, Check
 from services.doctor.examination import TOLD_MOST, examine, shop_of
 from services.doctor.finding import Finding, Report
-from services.kernel.clock import Clock, SystemClock, clock_of
-from services.kernel.event_store import CommitFailed, StoreUnavailable
+from services.doctor.look import Shop
+from services.kernel.clock import clock_seen
+from services.kernel.event_store import CommitFailed
 from services.kernel.logging import set_up
 from services.kernel.migrations import pending
 from services.kernel.settings import Settings
+from services.operations.examining import outcome_of
 from services.policy import policy_in_force
 
 Some = Annotated[list[str] | None, typer.Option("--check", help="Only this one; may be repeated. 只做此项,可重复。")]
@@ -38,6 +40,8 @@ def doctor(
     check: Some = None,
     service: Of = None,
     show_checks: Annotated[bool, typer.Option("--list", help="Show the checks, make none. 只列出检查项。")] = False,
+    by: By = "",
+    reason: Reason = "",
     data_dir: Annotated[Path | None, DataDir] = None,
     lang: Annotated[Language | None, InLanguage] = None,
     json: Annotated[bool, AsJson] = False,
@@ -49,15 +53,15 @@ def doctor(
     with told(json):
         set_up("error", "pretty")
         settings = settings_in_force(data_dir=data_dir)
-        words = Words(policy_in_force(settings), lang or usual_language(os.environ))
+        words = words_in(settings, lang)
         checks, services = _chosen(check), named(service or list(SERVICES))
         if show_checks:
             show_json({"checks": [_row(one) for one in checks]}) if json else paper().print(_table(words, checks))
             return
         for name in SERVICES:  # each is compared with the others
-            with on_database(settings, name):
-                _must_be_there(settings, name)
-        report = asyncio.run(_examined(settings, checks, services, words, shown=not json))
+            must_be_there(settings, name)
+        asked = Asked(checks, services, [*(check or ())], by, reason)
+        report = asyncio.run(_examined(settings, asked, words, shown=not json))
         show_json(report) if json else _show(paper(), words, report)
         if not report.sound:
             raise typer.Exit(NOT_SO)
@@ -75,27 +79,42 @@ def _chosen(names: Sequence[str] | None) -> list[Check]:
     return [check for check in CHECKS if not names or check.name in names]
 
 
-async def _examined(
-    settings: Settings, checks: Sequence[Check], services: Sequence[str], words: Words, *, shown: bool
-) -> Report:
-    async with shop_of(settings, policy_in_force(settings), _clock(settings)) as shop:
-        with bar(words.say("检查", "checking"), shown=shown) as tell:
-            return await examine(shop, checks, services, tell)
+class Asked(NamedTuple):
+    """Which checks in which services (`named`: by name, none for all), and who wants them."""
+
+    checks: Sequence[Check]
+    services: Sequence[str]
+    named: Sequence[str]
+    by: str
+    reason: str
 
 
-def _must_be_there(settings: Settings, service: str) -> None:
-    """Before anything is made beside a database that is not there. Raises `StoreUnavailable`, `CommitFailed`."""
-    if not settings.database_url.get_secret_value() and not Path(place_of(settings, service)).is_file():
-        raise StoreUnavailable("not there")
-    migrations = Path(__file__).parents[1] / service / "migrations"
-    if pending(settings.database_of(service), migrations):
-        raise CommitFailed("migrations pending")
+async def _examined(settings: Settings, asked: Asked, words: Words, *, shown: bool) -> Report:
+    """Told of, where somebody puts a name to it, in the log of the first service that is examined."""
+    async with shop_of(settings, policy_in_force(settings), clock_seen(settings)) as shop:
+        await _must_be_up_to_date(shop)
+        given = {"checks": asked.named, "services": asked.services}
+        async with operated(
+            settings,
+            asked.services[0],
+            "doctor",
+            by=asked.by,
+            reason=asked.reason,
+            options={name: one for name, one in given.items() if one},
+            title=words.say("检查", "checking"),
+            shown=shown,
+        ) as work:
+            report = await examine(shop, asked.checks, asked.services, work)
+            work.outcome = outcome_of(report)
+        return report
 
 
-def _clock(settings: Settings) -> Clock:
-    """The shop's time; where it is set by hand in another process, the machine's."""
-    shared = settings.clock_file is not None and settings.clock_file.exists()
-    return clock_of(settings) if shared else SystemClock()
+async def _must_be_up_to_date(shop: Shop) -> None:
+    """Raises `Failure` for a database of an earlier release."""
+    for name, part in shop.parts.items():
+        with on_database(shop.settings, name):
+            if await asyncio.to_thread(pending, shop.settings.database_of(name), part.migrations):
+                raise CommitFailed("migrations pending")
 
 
 # -- on paper

@@ -1,17 +1,24 @@
-"""What a command works with: the settings in force, and whether they can be worked with."""
+"""What a command works with: the settings in force, whether they can be worked with, and words for what it tells."""
 
 import os
 from pathlib import Path
 
 from services.cli.failure import Failure
+from services.cli.words import Language, Words, usual_language
 from services.kernel.http.identity import Tokens
 from services.kernel.settings import Settings, load_settings
+from services.policy import policy_in_force
 from services.token_secret import token_secret
 
 
 def settings_in_force(**options: object) -> Settings:
     """Settings from the environment, and over them the options that were given. Raises `SettingsInvalid`."""
     return load_settings(None, **{name: value for name, value in options.items() if value is not None})
+
+
+def words_in(settings: Settings, language: Language | None) -> Words:
+    """What things are called: by the policy in force, in a language that was asked for, else in the usual one."""
+    return Words(policy_in_force(settings), language or usual_language(os.environ))
 
 
 def tokens_of(settings: Settings) -> Tokens:

@@ -1,35 +1,28 @@
 """Which events a command is about: its options, and what they mean."""
 
 import difflib
-import os
-import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 import typer
 
 from contracts.registry import EVENT_TYPES
 from services.catalogue import SERVICES
-from services.cli.environment import settings_in_force
+from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import Failure
 from services.cli.output import AsJson, DataDir, InLanguage
-from services.cli.words import Language, Words, usual_language
-from services.kernel.clock import SHOP_TIME
+from services.cli.words import Language, Words
+from services.kernel.history import span, written_position
 from services.kernel.settings import Settings
-from services.policy import policy_in_force
 from services.transfer.selection import Selection
 
 OfService = Annotated[str, typer.Argument(metavar="SERVICE", help=f"{', '.join(SERVICES)}. 服务名。")]
 OfServices = Annotated[
     str, typer.Argument(metavar="[SERVICE]", help=f"{', '.join(SERVICES)}; all unless named. 服务名,不写为全部。")
 ]
-By = Annotated[str, typer.Option(help="Your name, for the log. 操作人,会留存。", show_default=False)]
-Reason = Annotated[str, typer.Option(help="Why, for the log. 原因,会留存。", show_default=False)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing. 只看不改。")]
-
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,37 +54,38 @@ class Which:
 
     def words(self, settings: Settings) -> Words:
         """What things are called for whoever asks."""
-        return Words(policy_in_force(settings), self.lang or usual_language(os.environ))
+        return words_in(settings, self.lang)
 
 
-_POINT: Final = "a position (included), a day or a time"
-_POINT_ZH: Final = "位置(含)、日期或时间"
+_POINT: Final = "a position, a day or a time with offset, included"
+_POINT_ZH: Final = "位置、日期或带时区的时间(含)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Range(Which):
-    """Which events, also by where they stand or when they happened."""
+class Since(Which):
+    """Which events, also by where they begin or from when on."""
 
     first: Annotated[str, typer.Option("--from", help=f"From {_POINT}. 起:{_POINT_ZH}。", show_default=False)] = ""
+
+    def selection(self) -> Selection:
+        """What is asked for. Raises `Failure` for what is no position, day or time."""
+        first, since, _ = _point("--from", self.first)
+        return msgspec.structs.replace(super().selection(), first=first or 1, since=since)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range(Since):
+    """Which events, also by where they stand or when they happened."""
+
     last: Annotated[str, typer.Option("--to", help=f"To {_POINT}. 止:{_POINT_ZH}。", show_default=False)] = ""
 
     def selection(self) -> Selection:
         """What is asked for. Raises `Failure` for what is no position, day or time, and for a range upside down."""
-        which = super().selection()
-        first, since = _point("--from", self.first, end=False)
-        last, until = _point("--to", self.last, end=True)
-        if (last and last < first) or (since and until and until <= since):
+        begin = super().selection()
+        last, _, until = _point("--to", self.last)
+        if (last and last < begin.first) or (begin.since and until and until < begin.since):
             raise upside_down(self.first, self.last)
-        return Selection(
-            case=which.case,
-            order=which.order,
-            types=which.types,
-            party=which.party,
-            since=since,
-            until=until,
-            first=first or 1,
-            last=last,
-        )
+        return msgspec.structs.replace(begin, last=last, until=until)
 
 
 def upside_down(first: object, last: object) -> Failure:
@@ -103,27 +97,16 @@ def upside_down(first: object, last: object) -> Failure:
     )
 
 
-def must_be_told(by: str, reason: str) -> None:
-    """Who does something that changes anything, and why. Raises `Failure` where that is not said."""
-    if not by.strip():
-        raise Failure("invalid", "--by:请填写操作人姓名。", "--by: say your name.")
-    if not reason.strip():
-        raise Failure("invalid", "--reason:请说明原因。", "--reason: say why.")
-
-
-def _point(option: str, text: str, *, end: bool) -> tuple[int, datetime | None]:
-    """A position, 0 for none, or a time; a day means its beginning, as an end that it is over."""
+def _point(option: str, text: str) -> tuple[int, datetime | None, datetime | None]:
+    """A position, 0 for none, or when a day or moment begins and ends. It is written as a point in the past is, but may
+    be in the future; whether the log has the position is found where it is read."""
     if not text:
-        return 0, None
-    if text.isascii() and text.isdecimal() and 0 < int(text[:20]) < 2**63:
-        return int(text), None
+        return 0, None, None
+    if position := written_position(text):
+        return position, None, None
     try:
-        if _DAY.fullmatch(text):
-            day = date.fromisoformat(text) + timedelta(days=end)
-            return 0, datetime.combine(day, time(), SHOP_TIME)
-        moment = datetime.fromisoformat(text)
-        return 0, moment if moment.tzinfo else moment.replace(tzinfo=SHOP_TIME)
-    except (ValueError, OverflowError):
+        return 0, *span(text)
+    except ValueError:
         raise Failure(
             "invalid",
             f"{option}:{text} 不是位置(从 1 起的整数)、日期(2026-10-05)或时间(2026-10-05T10:00:00+08:00)。",

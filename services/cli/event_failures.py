@@ -7,12 +7,12 @@ from services.cli.address import without_password
 from services.cli.event_choice import upside_down
 from services.cli.failure import NOT_SO, Failure, reason_of
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused
+from services.kernel.log import NoSuchRange
 from services.transfer.exporting import LogDamaged, NothingChosen
 from services.transfer.formats import FileAltered, FileCut, NoFileOfEvents, ParquetMissing
 from services.transfer.importing import AtWork, DoesNotFit, NotWhole, UnknownTypes
 from services.transfer.replay import NoTopic, NotTaken
 from services.transfer.resending import ForeignTopic, Interrupted, LiveTopic, NotPublishedYet
-from services.transfer.selection import NoSuchRange
 
 
 @contextmanager
@@ -44,11 +44,10 @@ def _failure(error: Exception) -> Failure | None:
         case LogDamaged():
             return Failure(
                 "log_damaged",
-                f"{error.service} 的日志在位置 {error.position}({error.stream} v{error.version})损坏:{error.zh}。"
-                f"没有写文件。详查:aftersales verify {error.service}。",
-                f"The log of {error.service} is damaged at position {error.position} ({error.stream}"
-                f" v{error.version}): {error.en}. No file was written. To find out more: aftersales verify"
-                f" {error.service}.",
+                f"{error.service} 的日志在 {error.where} 损坏:{error.zh}。"
+                f"没有写出或发出任何事件。详查:aftersales verify {error.service}。",
+                f"The log of {error.service} is damaged at {error.where}: {error.en}. Nothing was written or sent."
+                f" To find out more: aftersales verify {error.service}.",
                 status=NOT_SO,
             )
         case ParquetMissing():

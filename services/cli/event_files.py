@@ -14,12 +14,14 @@ import typer
 from contracts.registry import decode
 from services.catalogue import SERVICES
 from services.cli.bar import bar
+from services.cli.by_name import By, DryRun, Reason, must_be_told
 from services.cli.claim import claimed
 from services.cli.database import on_database, opened, place_of
 from services.cli.environment import make_folder, settings_in_force
-from services.cli.event_choice import By, DryRun, OfService, Range, Reason, must_be_told
+from services.cli.event_choice import OfService, Range
 from services.cli.event_failures import explained
 from services.cli.failure import Failure, told
+from services.cli.operated import operated
 from services.cli.options import with_options
 from services.cli.output import AsJson, DataDir, show_json
 from services.cli.serving import named
@@ -28,6 +30,7 @@ from services.kernel.event_store import EventStore
 from services.kernel.logging import set_up
 from services.kernel.long_work import Tell
 from services.kernel.settings import Settings
+from services.operations.moving import as_options, outcome_of
 from services.policy import policy_in_force
 from services.transfer.exporting import export as write
 from services.transfer.files import OpenFile
@@ -54,6 +57,8 @@ def export(
     service: OfService,
     file: Place,
     format: Annotated[FileFormat | None, typer.Option(help="By the name of the file unless said. 格式。")] = None,
+    by: By = "",
+    reason: Reason = "",
 ) -> None:
     """Write events to a file, with all that it takes to verify and import it elsewhere. 导出事件,可校验、可导入。"""
     with told(asked.json), explained():
@@ -62,8 +67,7 @@ def export(
         [name] = named([service])
         suffix = FileFormat.PARQUET if file.suffix == ".parquet" else FileFormat.JSONL
         kind: Format = "parquet" if (format or suffix) is FileFormat.PARQUET else "jsonl"
-        with bar(f"export {name}", shown=not asked.json) as tell:
-            manifest = asyncio.run(_export(settings, name, selection, file, kind, tell))
+        manifest = asyncio.run(_export(settings, name, selection, file, kind, by, reason, shown=not asked.json))
         if asked.json:
             show_json({"file": str(file), "manifest": manifest})
         else:
@@ -82,8 +86,7 @@ def import_(
     The service must not run; its read tables build themselves when it does. 导入导出的日志,边导入边校验(服务须停止)。
     """
     with told(json), explained():
-        if not dry_run:
-            must_be_told(by, reason)
+        must_be_told(by, reason, dry_run=dry_run)
         settings = settings_in_force(data_dir=data_dir)
         set_up(settings.log_level, "pretty")
         service = _service_of(file)
@@ -98,10 +101,26 @@ def import_(
 
 
 async def _export(
-    settings: Settings, service: str, selection: Selection, file: Path, format: Format, tell: Tell
+    settings: Settings,
+    service: str,
+    selection: Selection,
+    file: Path,
+    format: Format,
+    by: str,
+    reason: str,
+    *,
+    shown: bool,
 ) -> Manifest:
-    async with opened(settings, service) as store:
-        return await write(store, service, selection, file, format, tell)
+    options = {**as_options(selection), "format": format, "file": str(file)}
+    title = f"export {service}"
+    async with (
+        operated(settings, service, "export", by=by, reason=reason, options=options, title=title, shown=shown) as work,
+        opened(settings, service) as store,
+    ):
+        with explained():
+            manifest = await write(store, service, selection, file, format, work)
+        work.outcome = outcome_of(manifest)
+        return manifest
 
 
 async def _check(settings: Settings, service: str, file: Path, tell: Tell) -> Import:

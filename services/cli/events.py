@@ -13,7 +13,7 @@ from contracts import envelope
 from services.catalogue import SERVICES
 from services.cli import event_files, resend
 from services.cli.database import opened
-from services.cli.event_choice import OfServices, Range, Which
+from services.cli.event_choice import OfServices, Range, Since, Which
 from services.cli.event_failures import explained
 from services.cli.facts import moment, said
 from services.cli.failure import Failure, told
@@ -23,7 +23,7 @@ from services.cli.serving import named, told_to_stop
 from services.cli.words import Words
 from services.kernel.kafka.connection import Connection
 from services.kernel.kafka.message import Unreadable
-from services.kernel.log import rfc3339
+from services.kernel.log import NoSuchRange, rfc3339
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings
 from services.transfer.listening import Live, from_log, from_topics
@@ -69,25 +69,29 @@ def list_events(
 
 
 @app.command()
-@with_options(Which)
+@with_options(Since)
 def listen(
-    asked: Which,
+    asked: Since,
     service: OfServices = "",
     via: Annotated[Via | None, typer.Option(help="log, or kafka (where it is set up). 经日志或 Kafka。")] = None,
     learned: Learned = False,
 ) -> None:
-    """Show events as they happen, from now on; Ctrl-C ends. 实时跟随事件,Ctrl-C 结束。"""
+    """Show events as they happen, from now on; with --from also those since then, from the log. Ctrl-C ends.
+    实时跟随事件;--from 则先从日志补看此后的事件。Ctrl-C 结束。
+    """
     with told(asked.json), explained():
         set_up("critical", "pretty")  # what the client logs of a broker that is away is said below
         settings, selection = asked.settings(), msgspec.structs.replace(asked.selection(), learned=learned)
-        services = _services(service)
-        on = via or (Via.KAFKA if settings.kafka_servers and not learned else Via.LOG)
-        if on is Via.KAFKA and (learned or not settings.kafka_servers):
+        services = _services(service, positions=selection.first > 1)
+        of_log = learned or bool(asked.first)
+        on = via or (Via.KAFKA if settings.kafka_servers and not of_log else Via.LOG)
+        if on is Via.KAFKA and (of_log or not settings.kafka_servers):
             raise Failure(
                 "invalid",
-                "--via kafka 需要设置 AFTERSALES_KAFKA_SERVERS,且不能与 --learned 同用(主题里只有服务自己的事件)。",
-                "--via kafka needs AFTERSALES_KAFKA_SERVERS and does not go with --learned: topics hold a service's own"
-                " events only.",
+                "--via kafka 需要设置 AFTERSALES_KAFKA_SERVERS,且不能与 --learned、--from 同用(主题里只有服务自己的、"
+                "此后发布的事件)。",
+                "--via kafka needs AFTERSALES_KAFKA_SERVERS and goes neither with --learned nor with --from: topics are"
+                " heard from now on, and hold a service's own events only.",
             )
         asyncio.run(_listen(asked, settings, services, selection, on))
 
@@ -113,7 +117,7 @@ async def _latest(settings: Settings, services: Sequence[str], selection: Select
     return found[-limit:]
 
 
-async def _listen(asked: Which, settings: Settings, services: Sequence[str], selection: Selection, on: Via) -> None:
+async def _listen(asked: Since, settings: Settings, services: Sequence[str], selection: Selection, on: Via) -> None:
     show = _shown(asked, settings)
     heard: asyncio.Queue[Live | Unreadable] = asyncio.Queue(QUEUE_EVENTS)
 
@@ -131,7 +135,7 @@ async def _listen(asked: Which, settings: Settings, services: Sequence[str], sel
 
     async with AsyncExitStack() as held:
         stop = held.enter_context(told_to_stop())
-        sources = await _sources(held, settings, services, selection, on)
+        sources = await _sources(held, settings, services, selection, on, earlier=bool(asked.first))
         if not asked.json:
             hint = asked.words(settings).say("正在跟随,Ctrl-C 结束", "listening, Ctrl-C ends")
             typer.echo(f"{hint} ({', '.join(services)}, {on})", err=True)
@@ -143,14 +147,18 @@ async def _listen(asked: Which, settings: Settings, services: Sequence[str], sel
 
 
 async def _sources(
-    held: AsyncExitStack, settings: Settings, services: Sequence[str], selection: Selection, on: Via
+    held: AsyncExitStack, settings: Settings, services: Sequence[str], selection: Selection, on: Via, *, earlier: bool
 ) -> list[AsyncIterator[Live | Unreadable]]:
     if on is Via.KAFKA:
         return [from_topics(Connection.of(settings), services)]
     sources: list[AsyncIterator[Live | Unreadable]] = []
     for service in services:
         store = await held.enter_async_context(opened(settings, service))
-        sources.append(from_log(store, service, await store.head_position(), learned=selection.learned))
+        head = await store.head_position()
+        if selection.first > head + 1:
+            raise NoSuchRange(selection.first, selection.first, head)
+        after = selection.first - 1 if earlier else head
+        sources.append(from_log(store, service, after, learned=selection.learned))
     return sources
 
 

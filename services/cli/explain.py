@@ -1,27 +1,23 @@
 """`aftersales explain`: where a figure comes from, every fen of it, down to the events and the rules."""
 
 import asyncio
-import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
 from rich.tree import Tree
 
+from services.cli.as_of import AsOfPoint, show_as_of
 from services.cli.case_reading import Read, reading
-from services.cli.environment import settings_in_force
 from services.cli.facts import moment, said
 from services.cli.failure import NOT_SO, Failure, told
+from services.cli.look import Asked
 from services.cli.options import with_options
-from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.words import Language, Words, usual_language
-from services.kernel.logging import set_up
+from services.cli.output import paper, show_json
+from services.cli.words import Language, Words
 from services.kernel.money import yuan
-from services.policy import policy_in_force
 
 #: Every role may read; who owns the books asks here.
 ROLE: Final = "finance"
@@ -49,17 +45,6 @@ ChargeId = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """Whom to ask, and how the answer is told."""
-
-    url: Annotated[str, typer.Option(help="A running server; else the database is read. 服务地址。")] = ""
-    token: Annotated[str, typer.Option(help="Token for --url. 令牌。", show_default=False)] = ""
-    data_dir: Annotated[Path | None, DataDir] = None
-    lang: Annotated[Language | None, InLanguage] = None
-    json: Annotated[bool, AsJson] = False
-
-
 @app.callback()
 def explain() -> None:
     """Where a figure comes from. 金额的由来。"""
@@ -67,21 +52,25 @@ def explain() -> None:
 
 @app.command()
 @with_options(Asked)
-def refund(asked: Asked, id: RefundId) -> None:
-    """Explain what the buyer gets: a refund, freight, deposit, or the whole settlement. 说明买家所得的由来。"""
+def refund(asked: Asked, id: RefundId, as_of: Annotated[str | None, AsOfPoint] = None) -> None:
+    """Explain what the buyer gets: a refund, freight, deposit, or the whole settlement. Positions are of the log of
+    refunds. 说明买家所得的由来;位置指退款服务的日志。
+    """
     with told(asked.json):
         payout = _PAYOUT.fullmatch(id)
         case_id, item = payout.groups() if payout else _parts(id, "TB1001-1/F1")
-        _show(asked, case_id, "settlement", {"item": item} if item else {})
+        _show(asked, case_id, "settlement", {"item": item or None, "as_of": as_of})
 
 
 @app.command()
 @with_options(Asked)
-def charge(asked: Asked, id: ChargeId) -> None:
-    """Explain what a party bears of a case's loss, or the whole net loss. 说明责任方承担金额的由来。"""
+def charge(asked: Asked, id: ChargeId, as_of: Annotated[str | None, AsOfPoint] = None) -> None:
+    """Explain what a party bears of a case's loss, or the whole net loss. Positions are of the log of liability.
+    说明责任方承担金额的由来;位置指定责服务的日志。
+    """
     with told(asked.json):
         case_id, party = _parts(id, "TB1001-1/courier/YTO")
-        _show(asked, case_id, "charges", {"party": party} if party else {})
+        _show(asked, case_id, "charges", {"party": party or None, "as_of": as_of})
 
 
 def _parts(id: str, example: str) -> tuple[str, str]:
@@ -95,22 +84,23 @@ def _parts(id: str, example: str) -> tuple[str, str]:
     return case_id, rest
 
 
-def _show(asked: Asked, case_id: str, figure: str, query: Mapping[str, str]) -> None:
+def _show(asked: Asked, case_id: str, figure: str, query: Mapping[str, str | None]) -> None:
     """Read the explanation of a figure and write it down. Raises `Failure` where it does not hold."""
-    set_up("error", "pretty")
-    settings = settings_in_force(data_dir=asked.data_dir)
-    words = Words(policy_in_force(settings), asked.lang or usual_language(os.environ))
+    settings, words = asked.begin()
 
     async def read() -> tuple[Document, Mapping[str, Document]]:
         async with reading(settings, ROLE, asked.url, asked.token) as document:
-            explanation = await document("cases", case_id, figure, "explanation", **query)
+            said = {name: value for name, value in query.items() if value is not None}
+            explanation = await document("cases", case_id, figure, "explanation", **said)
             return explanation, {} if asked.json else await _elsewhere(document, explanation)
 
     explanation, happened = asyncio.run(read())
     if asked.json:
         show_json(explanation)
         raise typer.Exit(0 if explanation["holds"] else NOT_SO)
-    paper().print(tree_of(words, explanation, happened))
+    console = paper()
+    show_as_of(console, words, explanation)
+    console.print(tree_of(words, explanation, happened))
     if not explanation["holds"]:
         raise _does_not_hold(explanation)
 

@@ -23,6 +23,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "channel_refund_id": ("渠道退款单", "channel's refund"),
     "charge": ("收费", "charge"),
     "charge_return_fen": ("退还收费", "charge returned"),
+    "code": ("错误", "error"),
     "compensation_deducted_fen": ("扣已付补偿", "compensation deducted"),
     "deductions": ("扣除", "deducted"),
     "department": ("部门", "department"),
@@ -82,7 +83,8 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
 UNSAID: Final = frozenset(
     {
         *("type", "case_id", "order_id", "order", "allocation", "proposed_by", "item", "payout", "cause_id"),
-        *("sha256", "media_type", "size_bytes", "ordered_at"),
+        *("sha256", "media_type", "size_bytes", "ordered_at", "text_lock"),
+        *("operation", "options", "outcome", "zh", "en"),
     }
 )
 

@@ -9,6 +9,7 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from contracts.policy import PolicyInvalid
+from services.cases.media import MediaAway
 from services.cli.output import show_json
 from services.kernel.event_store import StoreError
 from services.kernel.settings import SettingsInvalid
@@ -84,6 +85,13 @@ def failure_of(error: Exception) -> Failure | None:
                 "政策文件有误,请改正:",
                 "The policy file is wrong; mend it:",
                 mistakes=[str(mistake) for mistake in error.mistakes],
+            )
+        case MediaAway():
+            return Failure(
+                "media_away",
+                f"存放凭证文件的 {error.place} 用不了:{error.reason}。请检查 AFTERSALES_MEDIA_URL、网络和访问密钥。",
+                f"{error.place}, where evidence files are kept, cannot be used: {error.reason}."
+                " Check AFTERSALES_MEDIA_URL, the network and the access keys.",
             )
         case StoreError() | DBAPIError():
             return Failure(

@@ -1,7 +1,6 @@
 """`aftersales lag`: how far every consumer is behind, and whether it gets better."""
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,14 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.catalogue import SERVICES
-from services.cli.environment import settings_in_force
+from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.lag_reading import BROKER, Parked, Row, Survey, Surveyor
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.words import Language, Words, plural, usual_language
+from services.cli.words import Language, Words, plural
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings
-from services.policy import policy_in_force
 
 #: How long two looks are apart, unless said otherwise.
 EVERY_SECONDS: Final = 5.0
@@ -46,7 +44,7 @@ def lag(
     with told(json):
         set_up("error", "pretty")
         settings = settings_in_force(data_dir=data_dir)
-        words = Words(policy_in_force(settings), lang or usual_language(os.environ))
+        words = words_in(settings, lang)
 
         def show(surveyor: Surveyor, survey: Survey) -> None:
             show_json(survey) if json else _show(paper(), words, surveyor, survey, clear=watch)
@@ -167,12 +165,15 @@ def _away(words: Words, part: str, reason: str) -> str:
 
 def _lost(words: Words, row: Row) -> str:
     where, lost = f"{row.service} ← {row.source}/{row.partition}", plural(row.lost, "message")
-    again = f"aftersales republish {row.source}" if row.source in SERVICES else ""
-    resume = f"aftersales resume {row.service}"
+    zh, en = (
+        (f"aftersales republish {row.source} --by 姓名", f"aftersales republish {row.source} --by NAME")
+        if row.source in SERVICES
+        else ("请上游重新发送", "have the upstream system send again")
+    )
     return words.stacked(
-        f"{where}:有 {row.lost} 条在处理之前已被 Kafka 删除。先 {again or '请上游重新发送'},再 {resume}",
+        f"{where}:有 {row.lost} 条在处理之前已被 Kafka 删除。先 {zh},再 aftersales resume {row.service} --by 姓名",
         f"{where}: Kafka deleted {lost} that nobody had handled."
-        f" First {again or 'have the upstream system send again'}, then {resume}",
+        f" First {en}, then aftersales resume {row.service} --by NAME",
     )
 
 

@@ -1,7 +1,6 @@
 """What commands that show one document have in common: where it is read, as whom, and how it is shown."""
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +10,37 @@ import typer
 from rich.console import Console
 
 from services.cli.case_reading import reading
-from services.cli.environment import settings_in_force
+from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import Failure, told
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.words import Language, Words, usual_language
+from services.cli.words import Language, Words
 from services.kernel.actor import ROLES
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings
-from services.policy import policy_in_force
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """The options of a command that shows a document."""
+class Asked:
+    """Whom to ask for a document, and how the answer is told."""
 
     url: Annotated[str, typer.Option(help="A running server; else the database is read. 服务地址。")] = ""
     token: Annotated[str, typer.Option(help="Token for --url. 令牌。", show_default=False)] = ""
-    role: Annotated[str, typer.Option(help="Whose next actions are shown. 以何岗位查看。")] = "store_manager"
     data_dir: Annotated[Path | None, DataDir] = None
     lang: Annotated[Language | None, InLanguage] = None
     json: Annotated[bool, AsJson] = False
+
+    def begin(self) -> tuple[Settings, Words]:
+        """The settings to work by and the words to answer in; from here on, only errors are logged."""
+        set_up("error", "pretty")
+        settings = settings_in_force(data_dir=self.data_dir)
+        return settings, words_in(settings, self.lang)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look(Asked):
+    """The options of a command that shows a document as a role sees it."""
+
+    role: Annotated[str, typer.Option(help="Whose next actions are shown. 以何岗位查看。")] = "store_manager"
 
     def show(self, sheet: Callable[[Console, Words, Mapping[str, Any]], None], *path: str, **query: str | None) -> None:
         """Show the document at a path of the API, with what stands behind the question mark where it is said."""
@@ -39,9 +49,7 @@ class Look:
                 roles = ", ".join(ROLES)
                 zh = f"--role:没有岗位 {self.role}。可选:{roles}。"
                 raise Failure("invalid", zh, f"--role: no role {self.role}; {roles}.")
-            set_up("error", "pretty")
-            settings = settings_in_force(data_dir=self.data_dir)
-            words = Words(policy_in_force(settings), self.lang or usual_language(os.environ))
+            settings, words = self.begin()
             said = {name: value for name, value in query.items() if value is not None}
             document = asyncio.run(self._read(settings, path, said))
             if self.json:

@@ -2,24 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from contracts.registry import decode
 from services.cases.bootstrap import media_of
 from services.cases.photos import PhotosProof, prove_photos
-from services.cli.bar import bar
 from services.cli.database import opened, place_of
+from services.cli.operated import operated
 from services.kernel.clock import clock_of
 from services.kernel.event_store import EventStore
+from services.kernel.log import NoSuchRange
 from services.kernel.long_work import Tell
-from services.kernel.proof import BrokenLink, Proof, Proven, RangeInvalid, prove, prove_range, prove_stream
+from services.kernel.proof import BrokenLink, Proof, Proven, prove, prove_range, prove_stream
 from services.kernel.proof.checkpoint import Progress, ProgressInvalid, SignedRoot, compared, keep, kept, write
 from services.kernel.proof.proving import note_nothing
 from services.kernel.proof.seal import Seal
-from services.kernel.proof.workers import AHEAD, fitting, workers
+from services.kernel.proof.workers import workers
 from services.kernel.settings import Settings
+from services.kernel.workers import AHEAD, fitting
 
 
 class Sealed(NamedTuple):
@@ -30,7 +32,7 @@ class Sealed(NamedTuple):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """Which proof. `workers` 0: as many as suit the log."""
+    """Which proof, and who wants it. `workers` 0: as many as suit the log."""
 
     order: str = ""
     first: int | None = None
@@ -40,6 +42,22 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: Sealed | None = None
     against: Sequence[SignedRoot] = ()
     photos: bool = False
+    by: str = ""
+    reason: str = ""
+
+    def options(self, service: str) -> dict[str, Any]:
+        """What is asked of one service, as it is told of in its log."""
+        told = {
+            "order": self.order,
+            "first": self.first,
+            "last": self.last,
+            "workers": self.workers,
+            "photos": self.photos and service == "cases",
+            "resume": str(self.resume.folder) if self.resume else "",
+            "checkpoint": str(self.checkpoint.folder) if self.checkpoint else "",
+            "against": [one.position for one in self.against if one.service == service],
+        }
+        return {name: value for name, value in told.items() if value}
 
 
 class ServiceProof(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,21 +75,45 @@ class ServiceProof(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def holds(self) -> bool:
         """Whether nothing was found."""
-        return self.broken is None and not (self.photos and self.photos.damaged)
+        return self.broken is None and (self.photos is None or self.photos.holds)
 
 
 async def proved(settings: Settings, service: str, asked: Asked, *, shown: bool) -> ServiceProof:
     """Prove the log of a service; a bar is `shown` to people. Raises `Failure` and the errors of proofs."""
-    async with opened(settings, service) as store:
-        with bar(service, shown=shown) as tell:
-            proof = await _Prover(store, settings, service, asked).proof(tell)
+    media = media_of(settings) if asked.photos and service == "cases" else None
+    options = asked.options(service)
+    async with (
+        operated(
+            settings,
+            service,
+            "verify",
+            by=asked.by,
+            reason=asked.reason,
+            options=options,
+            title=service,
+            shown=shown,
+        ) as work,
+        opened(settings, service) as store,
+    ):
+        proof = await _Prover(store, settings, service, asked).proof(work)
         file, photos = None, None
         if asked.checkpoint and proof.roots and not proof.broken:
             today = clock_of(settings).now().date()
             file = str(write(asked.checkpoint.folder, service, today, proof.roots[-1], asked.checkpoint.seal))
-        if asked.photos and service == "cases" and not proof.broken:
-            with bar("photos", shown=shown) as tell:
-                photos = await prove_photos(store, media_of(settings), decode, tell)
+        if media and not proof.broken:
+            photos = await prove_photos(store, media, decode, work)
+        done = _summed_up(service, proof, file, photos)
+        work.outcome = {
+            "holds": done.holds,
+            "position": done.position,
+            "records": done.records,
+            "root": done.root,
+            "broken": msgspec.to_builtins(done.broken),
+        }
+    return done
+
+
+def _summed_up(service: str, proof: Proof, file: str | None, photos: PhotosProof | None) -> ServiceProof:
     root = proof.roots[-1] if proof.roots else None
     return ServiceProof(
         service=service,
@@ -102,7 +144,7 @@ class _Prover:
         if asked.first is not None:
             return await prove_range(self._store, asked.first, last, tell)
         if asked.last is not None and not 1 <= last <= end:
-            raise RangeInvalid(1, last, end)
+            raise NoSuchRange(1, last, end)
         signed = [one for one in asked.against if one.service == self._service]
         wanted = Proven.nothing(*(one.position for one in signed if one.position <= end), last)
         proof = await (self._resumed(asked.resume, wanted, tell) if asked.resume else self._whole(wanted, tell))
@@ -128,5 +170,5 @@ class _Prover:
         number = self._asked.workers or fitting(begun.ends[-1] - begun.records)
         if number == 1:
             return await prove(self._store, begun, tell=tell, note=note)
-        with workers(self._url, number) as by:
+        with workers(self._store, self._url, number) as by:
             return await prove(self._store, begun, by=by, ahead=number * AHEAD, tell=tell, note=note)

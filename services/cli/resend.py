@@ -2,18 +2,20 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
+import msgspec
 import structlog
 import typer
 
 from services.cli.address import without_password
-from services.cli.bar import bar
+from services.cli.by_name import By, DryRun, Reason, must_be_told
 from services.cli.database import opened
-from services.cli.event_choice import By, DryRun, OfService, Range, Reason, must_be_told
+from services.cli.event_choice import OfService, Range
 from services.cli.event_failures import explained
 from services.cli.facts import moment
 from services.cli.failure import Failure, told
+from services.cli.operated import operated
 from services.cli.options import with_options
 from services.cli.output import show_json
 from services.cli.serving import named
@@ -21,12 +23,12 @@ from services.kernel.files import new_id
 from services.kernel.kafka.connection import Connection
 from services.kernel.log import Record, rfc3339
 from services.kernel.logging import set_up
-from services.kernel.long_work import Tell
 from services.kernel.settings import Settings
+from services.operations.moving import as_options, figures_of
 from services.transfer.replay import SECRET_BYTES, Endpoint, Target, Topic
 from services.transfer.resending import Sent, may_send_to
 from services.transfer.resending import resend as send
-from services.transfer.selection import Selection
+from services.transfer.selection import Selection, bounds
 
 #: Events a second unless said otherwise: nobody who listens is flooded.
 RATE: Final = 200.0
@@ -63,14 +65,12 @@ def resend(
                 "请指明事件:--case、--order、--type、--party、--from、--to,或 --all 表示全部。",
                 "Say which events: --case, --order, --type, --party, --from, --to, or --all for all of them.",
             )
-        if not dry_run:
-            must_be_told(by, reason)
+        must_be_told(by, reason, dry_run=dry_run)
         replay = new_id()
         target = _target(settings, topic, url, secret_file, replay)
-        with bar(f"resend {name}", shown=not asked.json) as tell:
-            live = into_live_topic
-            sent = asyncio.run(_resend(settings, name, selection, topic, target, live, dry_run, rate, tell))
         where = topic or without_password(url) or ""
+        sending = Sending(topic, target, where, everything, into_live_topic, dry_run, rate)
+        sent = asyncio.run(_resend(settings, name, selection, sending, replay, by, reason, shown=not asked.json))
         if not dry_run:
             log.warning("resent", service=name, to=where, replay=replay, events=sent.events, by=by, reason=reason)
         _show(asked, name, where, replay, sent, dry_run)
@@ -106,24 +106,63 @@ def _target(settings: Settings, topic: str, url: str, secret_file: Path | None, 
         ) from None
 
 
+class Sending(NamedTuple):
+    """Where to, and how. `topic`: empty where it is an HTTP address; `where`: either, as it may be told."""
+
+    topic: str
+    target: Target
+    where: str
+    everything: bool
+    into_live_topic: bool
+    dry_run: bool
+    rate: float
+
+    def options(self, selection: Selection) -> dict[str, Any]:
+        """What is asked for, as it is told of in the log."""
+        place = {"topic": self.topic} if self.topic else {"url": self.where}
+        said = {"everything": self.everything, "into_live_topic": self.into_live_topic}
+        yes = {name: True for name, value in said.items() if value}
+        return {**as_options(selection), **place, **yes, "rate": self.rate}
+
+
 async def _resend(
     settings: Settings,
     service: str,
     selection: Selection,
-    topic: str,
-    target: Target,
-    into_live: bool,
-    dry_run: bool,
-    rate: float,
-    tell: Tell,
+    sending: Sending,
+    replay: str,
+    by: str,
+    reason: str,
+    *,
+    shown: bool,
 ) -> Sent:
+    topic, dry_run = sending.topic, sending.dry_run
     try:
         async with opened(settings, service) as store:
             if topic:
-                await may_send_to(topic, store, service, selection, settings.kafka_prefix, into_live)
-            return await send(store, service, selection, None if dry_run else target, rate, tell)
+                await may_send_to(topic, store, service, selection, settings.kafka_prefix, sending.into_live_topic)
+            # what is told of the resending itself is not meant, and not published yet
+            _, last = await bounds(store, selection)
+            if not last:
+                return Sent()
+            selection = msgspec.structs.replace(selection, last=last)
+            async with operated(
+                settings,
+                service,
+                "resend",
+                by="" if dry_run else by,
+                reason=reason,
+                options=sending.options(selection),
+                title=f"resend {service}",
+                shown=shown,
+            ) as work:
+                target = None if dry_run else sending.target
+                with explained():  # what is told of it must not hold the password of an address
+                    sent = await send(store, service, selection, target, sending.rate, work)
+                work.outcome = {"to": sending.where, "replay": replay, **figures_of(sent)}
+                return sent
     finally:
-        await target.close()
+        await sending.target.close()
 
 
 def _show(asked: Range, service: str, where: str, replay: str, sent: Sent, dry_run: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from services.cli.as_of import AsOfPoint, as_of
+from services.cli.as_of import AsOfPoint, show_as_of
 from services.cli.look import Look
 from services.cli.money_sheet import settlement_table
 from services.cli.options import with_options
@@ -32,6 +32,5 @@ def show(
 
 
 def _show(console: Console, words: Words, document: Mapping[str, Any]) -> None:
-    if document["as_of"]:
-        console.print(f"{words.say('截至', 'as of')} {as_of(words, document['as_of'])}", markup=False)
+    show_as_of(console, words, document)
     console.print(settlement_table(words, document["settlement"]))

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from rich import box
 from rich.table import Table
 
+from services.cli.by_name import DryRun
 from services.cli.environment import settings_in_force
 from services.cli.failure import NOT_SO, Failure, reason_of, told
 from services.cli.output import AsJson, paper, show_json
@@ -30,10 +31,11 @@ _STATES: Final = {
 _ADVICE: Final = {
     "partitions": (
         "不会给已有主题增加分区:同一订单的事件会换分区,顺序就乱了。请设 AFTERSALES_KAFKA_PARTITIONS 为现有分区数;"
-        "确需更多时,用新的 AFTERSALES_KAFKA_PREFIX 建新主题,再用 aftersales republish 从日志重新发布。",
+        "确需更多时,用新的 AFTERSALES_KAFKA_PREFIX 建新主题,再从日志重新发布:"
+        "aftersales republish SERVICE --by 姓名。",
         "Partitions are not added to a topic that exists: events of an order would move and lose their order."
         " Set AFTERSALES_KAFKA_PARTITIONS to what is there; if more are needed, make new topics under a new"
-        " AFTERSALES_KAFKA_PREFIX and publish from the log again (aftersales republish).",
+        " AFTERSALES_KAFKA_PREFIX and publish from the log again (aftersales republish SERVICE --by NAME).",
     ),
     "replication": (
         "副本数须由 Kafka 管理员调整(kafka-reassign-partitions)。",
@@ -48,7 +50,7 @@ def ensure_command(
     alter: Annotated[
         bool, typer.Option("--alter", help="Also change settings that differ. 同时修改不一致的设置。")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing. 只看不改。")] = False,
+    dry_run: DryRun = False,
     json: Annotated[bool, AsJson] = False,
 ) -> None:
     """Make the topics that are missing. 创建缺少的主题。"""

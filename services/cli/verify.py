@@ -1,7 +1,6 @@
 """`aftersales verify`: proof that nothing in the logs was altered, taken out or slipped in."""
 
 import asyncio
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,19 +11,20 @@ from rich.console import Console
 from rich.markup import escape
 
 from services.catalogue import SERVICES
-from services.cli.environment import settings_in_force
+from services.cli.by_name import By, Reason
+from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.proving import Asked, Sealed, ServiceProof, proved
 from services.cli.serving import named
-from services.cli.words import Language, Words, plural, usual_language
+from services.cli.words import Language, Words, plural
+from services.kernel.log import NoSuchRange
 from services.kernel.logging import set_up
-from services.kernel.proof import BrokenLink, RangeInvalid
+from services.kernel.proof import BrokenLink
 from services.kernel.proof.checkpoint import CheckpointInvalid, ProgressInvalid, SignedRoot, read
 from services.kernel.proof.seal import KeyUnusable, Seal
-from services.kernel.proof.workers import WorkerLost
 from services.kernel.settings import Settings
-from services.policy import policy_in_force
+from services.kernel.workers import WorkerLost
 
 #: The private key in the data folder, where no other is named.
 KEY: Final = "proof.key"
@@ -59,6 +59,8 @@ def verify(
     ] = None,
     public_key: Annotated[Path | None, typer.Option(help="Public key of --against. 校验点的公钥。")] = None,
     photos: Annotated[bool, typer.Option("--photos", help="Check the evidence files too. 同时核对凭证文件。")] = False,
+    by: By = "",
+    reason: Reason = "",
     data_dir: Annotated[Path | None, DataDir] = None,
     lang: Annotated[Language | None, InLanguage] = None,
     json: Annotated[bool, AsJson] = False,
@@ -69,7 +71,7 @@ def verify(
     with told(json), _on_proof():
         set_up("error", "pretty")
         settings = settings_in_force(data_dir=data_dir)
-        words = Words(policy_in_force(settings), lang or usual_language(os.environ))
+        words = words_in(settings, lang)
         partly = {"--order": bool(order), "--from": first is not None, "--to": last is not None}
         whole = {"--resume": resume, "--checkpoint": checkpoint, "--against": against}
         _must_fit(partly, whole)
@@ -87,6 +89,8 @@ def verify(
             checkpoint=Sealed(checkpoint, Seal.kept_in(own)) if checkpoint else None,
             against=signed,
             photos=photos,
+            by=by,
+            reason=reason,
         )
         proofs = _run(settings, services, asked, words, json)
         if not all(proof.holds for proof in proofs):
@@ -158,11 +162,11 @@ def _on_proof() -> Iterator[None]:
     """What proofs have against what they are given, told with a way out."""
     try:
         yield
-    except RangeInvalid as error:
+    except NoSuchRange as error:
         raise Failure(
             "range_invalid",
-            f"--from/--to:日志的位置是 1 到 {error.end},没有 {error.first} 到 {error.last} 这一段。",
-            f"--from/--to: the log has positions 1 to {error.end}, none from {error.first} to {error.last}.",
+            f"--from/--to:日志的位置是 1 到 {error.head},没有 {error.first} 到 {error.last} 这一段。",
+            f"--from/--to: the log has positions 1 to {error.head}, none from {error.first} to {error.last}.",
         ) from None
     except CheckpointInvalid as error:
         raise Failure(
@@ -211,9 +215,20 @@ def _show(console: Console, words: Words, proof: ServiceProof) -> None:
     if photos := proof.photos:
         zh = f"凭证文件 {photos.files} 个,有误 {photos.damaged} 个"
         en = f"{plural(photos.files, 'evidence file')}, {photos.damaged} damaged"
-        _mark(console, not photos.damaged, words.stacked(zh, en))
+        _mark(console, photos.holds, words.stacked(zh, en))
         for one in photos.first:
             _below(console, f"{one.case_id} {one.evidence} {one.sha256} {words.say(one.zh, one.en)}")
+        if photos.away:
+            _below(console, words.stacked(*_unreached(photos.away.place, photos.away.reason)))
+
+
+def _unreached(place: str, reason: str) -> tuple[str, str]:
+    """What to do about a place of files that cannot be reached, zh and en."""
+    return (
+        f"读不到存放凭证文件的 {place},其余文件未核对:{reason}。请检查 AFTERSALES_MEDIA_URL、网络和访问密钥。",
+        f"{place}, where evidence files are kept, cannot be reached; the rest was not checked: {reason}."
+        " Check AFTERSALES_MEDIA_URL, the network and the access keys.",
+    )
 
 
 def _place(broken: BrokenLink) -> tuple[str, str]:

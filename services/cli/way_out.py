@@ -38,7 +38,10 @@ def way_out(service: str, found: Next) -> Text:
 def _never_came(found: Next) -> Text:
     """Nothing is given up behind a gap: what is missing may be the order's refund (decision 6)."""
     zh, en = (
-        (f"请让 {found.source} 重新发布:aftersales republish {found.source}", f"aftersales republish {found.source}")
+        (
+            f"请让 {found.source} 重新发布:aftersales republish {found.source} --by 姓名",
+            f"aftersales republish {found.source} --by NAME",
+        )
         if found.source in SERVICES
         else ("请让上游系统重新发送", "have the upstream system send it")
     )
@@ -52,11 +55,12 @@ def _never_came(found: Next) -> Text:
 
 
 def _dead(service: str, found: Next, place: Place) -> Text:
-    redrive = f"aftersales dlq redrive {place} --service {service}"
     return Text(
-        zh=f"订单 {found.stream} 停在第 {found.sequence} 条,是死信。先处理它:{redrive},或以 discard 放弃。",
+        zh=f"订单 {found.stream} 停在第 {found.sequence} 条,是死信。先处理它:"
+        f"aftersales dlq redrive {place} --service {service} --by 姓名,"
+        "或以 discard 放弃。",
         en=f"Order {found.stream} stands at #{found.sequence}, which is dead."
-        f" First that one: {redrive}, or discard it.",
+        f" First that one: aftersales dlq redrive {place} --service {service} --by NAME, or discard it.",
     )
 
 

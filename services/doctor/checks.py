@@ -53,32 +53,32 @@ CHECKS: Final = (
     Check(
         "inbox",
         Text(zh="各消费者登记为已处理的与来源发出的", en="what consumers noted as handled, and what was told to them"),
-        "aftersales republish SOURCE | aftersales rewind SERVICE CONSUMER",
+        "aftersales republish SOURCE --by NAME | aftersales rewind SERVICE CONSUMER --by NAME",
         inbox,
     ),
     Check(
         "checkpoints",
         Text(zh="各消费者的进度与日志、主题的末尾", en="how far consumers came, and where logs and topics end"),
-        "aftersales resume SERVICE | aftersales rewind SERVICE CONSUMER",
+        "aftersales resume SERVICE --by NAME | aftersales rewind SERVICE CONSUMER --by NAME",
         positions_reached,
     ),
     Check(
         "topics",
         Text(zh="Kafka 主题与日志:内容与次序", en="topics and logs: content and order"),
-        "aftersales republish SERVICE",
+        "aftersales republish SERVICE --by NAME",
         topics,
         needs_broker=True,
     ),
     Check(
         "parked",
         Text(zh="死信与久等的消息", en="messages that are dead, or wait for long"),
-        "aftersales dlq redrive PLACE --service SERVICE",
+        "aftersales dlq redrive PLACE --service SERVICE --by NAME",
         parked,
     ),
     Check(
         "tables",
         Text(zh="查询表与日志折叠的结果,逐行", en="read tables and what the log comes to, row by row"),
-        "aftersales rebuild SERVICE",
+        "aftersales rebuild SERVICE --swap --by NAME",
         tables,
     ),
     Check(
@@ -104,7 +104,7 @@ CHECKS: Final = (
     Check(
         "losses",
         Text(zh="损失分录与事实、责任比例、承担加暂记", en="entries and facts, shares, parties and suspense"),
-        "aftersales verify liability | aftersales rebuild liability",
+        "aftersales verify liability | aftersales rebuild liability --swap --by NAME",
         loss_sums,
         services=("liability",),
     ),

@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from contracts.policy import Policy, Text
@@ -28,9 +26,7 @@ TOLD_MOST: Final = 100
 async def shop_of(settings: Settings, policy: Policy, clock: Clock) -> AsyncIterator[Shop]:
     """The services' databases and the provider, as the settings name them; let go of in the end."""
     async with AsyncExitStack() as ending:
-        if settings.database_url.get_secret_value():  # nothing is kept beside the databases
-            nowhere = Path(ending.enter_context(TemporaryDirectory(prefix="aftersales-")))
-            settings = settings.model_copy(update={"data_dir": nowhere, "media_url": ""})
+        settings = ending.enter_context(settings.for_reading())
         assemblies = {name: make(settings, policy, clock) for name, make in SERVICES.items()}
         for one in assemblies.values():
             ending.push_async_callback(one.closed)

@@ -13,6 +13,7 @@ from services.doctor import ways
 from services.doctor.finding import Wrong
 from services.kernel.event_store import CorruptRecord, EventStore, Reads
 from services.kernel.log import Record
+from services.kernel.naming import is_operation
 from services.kernel.service import Part
 from services.kernel.settings import Settings
 from services.refunds.gateway import Gateway
@@ -75,10 +76,12 @@ class Stream(Generic[T]):
 
 
 async def streams(look: Look, new: Callable[[str], T]) -> AsyncIterator[Stream[T]]:
-    """Every stream of the log with what is made of it, in the order of their names; memory stays flat."""
+    """Every file of the log with what is made of it, in the order of their names; memory stays flat."""
     name, fold, broken = "", new(""), None
     async for record in _records(look):
         stream = record.stream
+        if is_operation(stream):
+            continue
         if stream != name:
             if name:
                 yield Stream(name, fold, broken)

@@ -18,12 +18,10 @@ from services.doctor.look import Look, streams
 from services.kernel.log import Record
 from services.refunds.domain.file import FREIGHT_REIMBURSEMENT, REFUND
 
-#: What a refund is the sum of its lines in.
-_SUMMED: Final = (
-    *("goods_fen", "compensation_deducted_fen", "price_difference_deducted_fen", "refund_fen", "carried_deduction_fen"),
-)
 #: What a settlement is the sum of its refunds in.
-_SETTLED: Final = _SUMMED[:4]
+_SETTLED: Final = ("goods_fen", "compensation_deducted_fen", "price_difference_deducted_fen", "refund_fen")
+#: What a refund is the sum of its lines in.
+_SUMMED: Final = (*_SETTLED, "carried_deduction_fen")
 
 #: Compensation on a line: case, proposal, line and kind.
 Paid = tuple[str, str, str, str]

@@ -19,10 +19,14 @@ def restore(*services: str) -> Way:
 
 
 def rebuild(service: str) -> Way:
-    """Read tables are written anew from the log."""
-    command = f"aftersales rebuild {service}"
+    """Read tables are built anew from the log and put in place."""
+    command = f"aftersales rebuild {service} --swap --by NAME"
     return Way(
-        command, Text(zh=f"从日志重建查询表:{command}", en=f"Write the read tables anew from the log: {command}")
+        command,
+        Text(
+            zh=f"从日志重建查询表并换上(不必停机):{command}",
+            en=f"Build the read tables anew from the log and put them in place, while all runs: {command}",
+        ),
     )
 
 
@@ -30,7 +34,7 @@ def republish(source: str, position: int = 1) -> Way:
     """Events go out once more; consumers skip what they had."""
     if source not in SERVICES:
         return Way("", Text(zh="请上游系统重新发送。", en="Have the upstream system send it again."))
-    command = f"aftersales republish {source} --from-position {position}"
+    command = f"aftersales republish {source} --from-position {position} --by NAME"
     return Way(
         command,
         Text(zh=f"重新发布(已处理的会跳过):{command}", en=f"Publish again; what was handled is skipped: {command}"),
@@ -39,13 +43,13 @@ def republish(source: str, position: int = 1) -> Way:
 
 def resume(service: str) -> Way:
     """Partitions whose next event is not there go on where they begin."""
-    command = f"aftersales resume {service}"
+    command = f"aftersales resume {service} --by NAME"
     return Way(command, Text(zh=f"从分区现存的最早处继续:{command}", en=f"Go on where the partition begins: {command}"))
 
 
 def rewind(service: str, consumer: str) -> Way:
     """A consumer reads again from the beginning; what it handled is skipped."""
-    command = f"aftersales rewind {service} {consumer}"
+    command = f"aftersales rewind {service} {consumer} --by NAME"
     return Way(
         command,
         Text(
@@ -59,11 +63,12 @@ def rewind(service: str, consumer: str) -> Way:
 def redrive(service: str, place: str) -> Way:
     """A dead message is tried again, or given up by name."""
     command = f"aftersales dlq redrive {place} --service {service} --by NAME"
+    discard = f"aftersales dlq discard {place} --service {service} --by NAME --reason WHY"
     return Way(
         command,
         Text(
-            zh=f"排除原因后重投:{command};确实不要的用 aftersales dlq discard 放弃。",
-            en=f"Remove the cause, then {command}; or give it up with aftersales dlq discard.",
+            zh=f"排除原因后重投:{command};确实不要的则放弃:{discard}",
+            en=f"Remove the cause, then {command}; or give it up: {discard}",
         ),
     )
 

@@ -8,6 +8,8 @@ LADDER = ("agent", "team_lead", "store_manager")
 ROLES = (*LADDER, "warehouse", "finance", "service")
 #: Roles that people of the shop have: their first command answers the buyer.
 STAFF = (*LADDER, "warehouse", "finance")
+#: The role of whoever works at the command line, beside the database. No token carries it.
+OPERATOR = "operator"
 #: The role under which a service acts by itself, in reaction to an event or to time passing.
 SYSTEM = "system"
 

@@ -1,13 +1,11 @@
 """The time: the machine's, or one that is set by hand, as scenario runs need it."""
 
-import os
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Protocol
 
 from services.kernel.settings import Settings
+from services.kernel.whole_file import put, put_first
 
 #: The offset in which the shop's day is counted and times are shown.
 SHOP_TIME = timezone(timedelta(hours=8))
@@ -52,24 +50,19 @@ class FileClock(ManualClock):
         """Whoever comes first sets it to `start`; raises `ValueError` for a time without offset."""
         self._file = file
         if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._write(start, os.link)  # of several processes that begin at once, the first one's counts
+            put_first(file, _written(start))
 
     def now(self) -> datetime:
         return datetime.fromisoformat(self._file.read_text(encoding="ascii"))
 
     def set(self, now: datetime) -> None:
-        self._write(now, os.replace)
+        put(self._file, _written(now))
 
-    def _write(self, now: datetime, put: Callable[[Path, Path], None]) -> None:
-        """Written beside it and then put in its place, so that nobody reads half a time."""
-        if now.tzinfo is None:
-            raise ValueError("the time needs an offset")
-        draft = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-        draft.write_text(now.isoformat(), encoding="ascii")
-        with suppress(FileExistsError):
-            put(draft, self._file)
-        draft.unlink(missing_ok=True)
+
+def _written(time: datetime) -> bytes:
+    if time.tzinfo is None:
+        raise ValueError("the time needs an offset")
+    return time.isoformat().encode("ascii")
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -78,3 +71,10 @@ def clock_of(settings: Settings) -> Clock:
         return SystemClock()
     start = SystemClock().now()
     return FileClock(settings.clock_file, start) if settings.clock_file else ManualClock(start)
+
+
+def clock_seen(settings: Settings) -> Clock:
+    """The shop's time for who only looks: nothing is written, and where only another process knows the time that was
+    set by hand, it is the machine's."""
+    shared = settings.clock_file is not None and settings.clock_file.exists()
+    return clock_of(settings) if shared else SystemClock()

@@ -83,6 +83,15 @@ class IdempotentAnswer(msgspec.Struct, frozen=True):
     etag: str = ""
 
 
+class KeyRow(msgspec.Struct, frozen=True):
+    """A key of an order's texts as it is stored. One that was destroyed, at `erased_at`, has no `secret`."""
+
+    order_id: str
+    number: int
+    secret: bytes | None
+    erased_at: datetime | None = None
+
+
 class Commit(msgspec.Struct, frozen=True):
     """One unit of work: all of it is written, or nothing. Many commits may share one database transaction."""
 
@@ -92,6 +101,7 @@ class Commit(msgspec.Struct, frozen=True):
     checkpoint: tuple[Checkpoint, ...] = ()
     answer: IdempotentAnswer | None = None
     fence: Fence | None = None
+    keys: tuple[KeyRow, ...] = ()
 
 
 class CommitResult(msgspec.Struct, frozen=True):
@@ -222,8 +232,11 @@ class Reads(Protocol):
         """Records behind a position in log order, of all sources or of one."""
         ...
 
-    async def read_by_stream(self, after: tuple[str, int], limit: int) -> list[Record]:
-        """Undecoded records of all streams, ordered by stream and version, behind (stream, version)."""
+    async def read_by_stream(
+        self, after: tuple[str, int], limit: int, last: str | None = None, decode: bool = False
+    ) -> list[Record]:
+        """Records of all streams up to and including `last` (None: to the end), ordered by stream and version, behind
+        (stream, version)."""
         ...
 
     async def rows_by_stream(self, after: tuple[str, int], last: str | None, limit: int) -> Sequence[Sequence[Any]]:
@@ -257,6 +270,10 @@ class Reads(Protocol):
 
     async def epoch(self, consumer: str, source: str) -> int:
         """The number of the last claim; 0 before the first."""
+        ...
+
+    async def holder(self, lease: str) -> str:
+        """Who holds a lease by the database's clock; "" for nobody."""
         ...
 
     async def query(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:

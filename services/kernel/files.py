@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Generic
@@ -10,7 +10,8 @@ from typing import Any, Generic
 import msgspec
 import uuid_utils
 
-from contracts.event import CaseEvent, Event, type_of
+from contracts.event import CaseEvent, Event, free_texts, type_of
+from contracts.events.cases import CaseOpened, PersonalDataErased
 from contracts.registry import encode
 from services.kernel import tracing
 from services.kernel.actor import SYSTEM, Actor
@@ -24,6 +25,7 @@ from services.kernel.event_store import (
     Fence,
     IdempotentAnswer,
     InboxMark,
+    KeyRow,
     StoreError,
     StoreUnavailable,
     VersionConflict,
@@ -31,6 +33,7 @@ from services.kernel.event_store import (
 from services.kernel.intake import intake
 from services.kernel.log import NewRecord, Record
 from services.kernel.logging import at_work_on
+from services.kernel.sealing import LearnedLocks, Sealer, Texts
 
 #: Files kept in memory; the ones that nobody asked for the longest are read again when needed.
 CACHED_FILES = 20_000
@@ -50,11 +53,15 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """A unit of work that is on disk: the file's new version and what was recorded."""
+    """A unit of work that is on disk: the file's new version and what was recorded.
+
+    `words`: what people wrote, by how it is sealed in the records.
+    """
 
     stream: str
     version: int
     records: tuple[NewRecord, ...]
+    words: Mapping[str, str] = {}
 
 
 class StaleVersion(Exception):
@@ -66,13 +73,17 @@ class StaleVersion(Exception):
 
 
 class _Held(Generic[F]):
-    """A file in memory and the version it stands at. `users` hold its lock or wait for it."""
+    """A file in memory and the version it stands at. `users` hold its lock or wait for it.
 
-    __slots__ = ("file", "lock", "users", "version")
+    `sealer`: what its next text is sealed with as of that version, where that was asked for.
+    """
+
+    __slots__ = ("file", "lock", "sealer", "users", "version")
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.file: F | None = None
+        self.sealer: Sealer | None = None
         self.version = 0
         self.users = 0
 
@@ -81,10 +92,17 @@ class Files(Generic[F]):
     """All files of one service. A file is changed under its lock and thrown away if its commit fails."""
 
     def __init__(
-        self, domain: Domain[F], store: EventStore, appender: Appender, clock: Clock, capacity: int = CACHED_FILES
+        self,
+        domain: Domain[F],
+        store: EventStore,
+        appender: Appender,
+        clock: Clock,
+        capacity: int = CACHED_FILES,
+        texts: Texts | None = None,
     ) -> None:
         self.domain = domain
         self.clock = clock
+        self.texts = texts or LearnedLocks(store)
         self._store = store
         self._appender = appender
         self._held: OrderedDict[str, _Held[F]] = OrderedDict()
@@ -129,7 +147,7 @@ class Files(Generic[F]):
             if expected_version is not None and expected_version != unit.version:
                 raise StaleVersion(unit.version)
             context = Context(now=unit.now, actor=origin.actor)
-            unit.apply(intake(self.domain, unit.file, case_id, name, body, context))
+            await unit.apply(intake(self.domain, unit.file, case_id, name, body, context))
 
         step = self._step(f"decide {name}", stream, origin)
         return await self._unit(stream, origin, decide, step, answer=answer)
@@ -138,7 +156,7 @@ class Files(Generic[F]):
         """Commit what the service itself decides about a file; commits nothing where that is nothing."""
 
         async def apply(unit: "_Unit[F]") -> None:
-            unit.apply(decide(unit.file, Context(now=unit.now, actor=origin.actor)))
+            await unit.apply(decide(unit.file, Context(now=unit.now, actor=origin.actor)))
 
         return await self._unit(stream, origin, apply, self._step("record", stream, origin))
 
@@ -168,7 +186,7 @@ class Files(Generic[F]):
                 unit.learn(record)
             if isinstance(event, CaseEvent):
                 unit.touched.add(event.case_id)
-            unit.apply(self.domain.react(unit.file, record, Context(now=unit.now, actor=own)))
+            await unit.apply(self.domain.react(unit.file, record, Context(now=unit.now, actor=own)))
 
         source, about = self.domain.source, tracing.about(record)
         origin = Origin(own, record.correlation_id, record.id, record.traceparent)
@@ -271,8 +289,10 @@ class Files(Generic[F]):
         if held.file is not None and held.version >= at_least and not latest:
             return held.file
         file, version = (self.domain.new_file(stream), 0) if held.file is None else (held.file, held.version)
+        if held.file is None:
+            held.sealer = None
         async for page in self._store.stream_pages(stream, version):
-            held.file = None  # until it is whole again
+            held.file = held.sealer = None  # until it is whole again
             for record in page:
                 file.evolve(record)
             version = page[-1].version
@@ -293,6 +313,9 @@ class _Unit(Generic[F]):
         self._taken: list[_Held[F]] = []
         self._held: dict[str, _Held[F]] = {}
         self._records: dict[str, list[NewRecord]] = {}
+        self._sealers: dict[str, Sealer | None] = {}
+        self._keys: list[KeyRow] = []
+        self._words: dict[str, str] = {}
 
     @property
     def file(self) -> F:
@@ -315,33 +338,39 @@ class _Unit(Generic[F]):
             self._held[stream] = held
             self._records[stream] = []
 
-    def apply(self, events: Iterable[Event], origin: Origin | None = None) -> None:
-        """Fold own events, each into the file of its stream."""
+    async def apply(self, events: Iterable[Event], origin: Origin | None = None) -> None:
+        """Seal own events, and fold each into the file of its stream."""
         for event in events:
             stream = self._domain.stream_of(event, self.stream)
-            self._fold(stream, _record(event, origin or self._origin, self.now, self._domain))
+            sealed = await self._sealed(stream, event)
+            self._fold(stream, _record(sealed, origin or self._origin, self.now, self._domain))
+
+    async def _sealed(self, stream: str, event: Event) -> Event:
+        """The event without a word that people wrote, and with the lock that other services seal theirs with."""
+        if isinstance(event, PersonalDataErased):
+            self._sealers[stream], rows = await self._files.texts.erase(stream, self.now)
+            self._keys += rows
+        changes = {}
+        for field, words in free_texts(event).items():
+            if sealer := await self._sealer(stream):
+                changes[field] = sealer.seal(words)
+                self._words[changes[field]] = words
+        if isinstance(event, CaseOpened | PersonalDataErased) and (sealer := await self._sealer(stream)):
+            changes["text_lock"] = str(sealer.lock)
+        return msgspec.structs.replace(event, **changes) if changes else event
+
+    async def _sealer(self, stream: str) -> Sealer | None:
+        if stream not in self._sealers:
+            known = self._held[stream].sealer
+            self._sealers[stream], rows = (known, ()) if known else await self._files.texts.sealer(stream)
+            self._keys += rows
+        return self._sealers[stream]
 
     def learn(self, record: Record) -> None:
         """Keep another service's event as it is."""
-        self._fold(
-            self.stream,
-            NewRecord(
-                id=record.id,
-                type=record.type,
-                schema=record.schema,
-                source=record.source,
-                subject=record.subject,
-                time=record.time,
-                actor=record.actor,
-                correlation_id=record.correlation_id,
-                causation_id=record.causation_id,
-                policy=record.policy,
-                traceparent=record.traceparent,
-                event=record.event,
-                data=record.data,
-                sequence=record.sequence,
-            ),
-        )
+        if isinstance(record.event, CaseOpened | PersonalDataErased):
+            self._held[self.stream].sealer = None  # it tells the lock from now on
+        self._fold(self.stream, NewRecord.of(record, record.event, record.sequence))
 
     def _fold(self, stream: str, record: NewRecord) -> None:
         self._records[stream].append(record)
@@ -361,7 +390,7 @@ class _Unit(Generic[F]):
             events = self._domain.follow_ups(self.file, others, self.touched, context)  # type: ignore[arg-type]
             if not events:
                 return
-            self.apply(events, msgspec.structs.replace(self._origin, actor=context.actor))
+            await self.apply(events, msgspec.structs.replace(self._origin, actor=context.actor))
         raise RuntimeError(f"{self._domain.source}: follow-ups of {self.stream} do not come to an end")
 
     def discard(self) -> None:
@@ -402,7 +431,7 @@ class _Unit(Generic[F]):
         fence: Fence | None,
     ) -> Decided:
         records = self._records[self.stream]
-        decided = Decided(self.stream, self.version + len(records), tuple(records))
+        decided = Decided(self.stream, self.version + len(records), tuple(records), self._words)
         commit = Commit(
             appends=tuple(
                 Append(stream, self._held[stream].version, records)
@@ -412,6 +441,7 @@ class _Unit(Generic[F]):
             inbox=inbox,
             answer=answer(decided) if answer else None,
             fence=fence,
+            keys=tuple(self._keys),
         )
         if not commit.appends and not commit.inbox and commit.answer is None:
             return decided
@@ -425,6 +455,8 @@ class _Unit(Generic[F]):
             raise
         for stream, records in self._records.items():
             self._held[stream].version += len(records)
+        for stream, sealer in self._sealers.items():
+            self._held[stream].sealer = sealer
         return decided
 
 

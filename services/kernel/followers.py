@@ -9,8 +9,15 @@ import structlog
 from services.kernel.event_store import Claim
 from services.kernel.gauges import EVERY_SECONDS, Gauges
 from services.kernel.lag import Lag, of_reader
+from services.kernel.leases import is_free
 from services.kernel.log_reader import FollowedLog, LogReader
 from services.kernel.service import Follower, Service, Timer
+from services.kernel.takeover import handing_over
+
+#: How often it is looked whether what is handed over is free again, in seconds.
+HANDED_OVER_SECONDS = 0.2
+#: How often it is looked whether something was claimed in between, in seconds.
+ANEW_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +36,11 @@ class Followers:
         *,
         elsewhere: Callable[[], Awaitable[Sequence[Lag]]] | None = None,
         gauges: bool = True,
+        alone: bool = False,
     ) -> None:
         """`elsewhere`: how far those are behind who follow something for the service in other ways. `gauges`: whether
-        the service's gauges are kept here; a figure must not be told twice.
+        the service's gauges are kept here; a figure must not be told twice. `alone`: whether no other process keeps
+        the service going, so that what is claimed in between was moved by an operator's command and is begun anew.
         """
         self.readers = [
             LogReader(
@@ -50,16 +59,33 @@ class Followers:
         self._elsewhere = elsewhere
         self._gauges = Gauges(service.name, service.store, self.lags, self._parked, service.part.measures)
         self._timers = [*timers, Timer(EVERY_SECONDS, self._gauges.refresh)] if gauges else list(timers)
+        if alone:
+            self._timers.append(Timer(ANEW_SECONDS, self._begin_anew))
         self._running: list[asyncio.Task[None]] = []
         self._rewinding = asyncio.Lock()
 
     async def start(self) -> None:
         """Claim every source and go on from where it stands; raises `StoreUnavailable`, then `stop` is due."""
         for reader in self.readers:
-            reader.start(await self.service.store.claim(reader.name, reader.source))
+            await self._begin(reader)
         for timer in self._timers:
             name = f"timer:{self.service.name}"
             self._running.append(asyncio.create_task(_repeat(timer), name=name))
+
+    async def _begin(self, reader: LogReader) -> None:
+        """Claim a source, and go on from where it stands; where somebody hands it over just now, once that is done."""
+        store = self.service.store
+        while not await is_free(store, handing_over(reader.name, reader.source)):  # noqa: ASYNC110 - in the database
+            await asyncio.sleep(HANDED_OVER_SECONDS)
+        reader.start(await store.claim(reader.name, reader.source))
+
+    async def _begin_anew(self) -> None:
+        """Go on with what somebody claimed in between, from where it stands now."""
+        for reader in self.readers:
+            async with self._rewinding:
+                if await self.service.store.epoch(reader.name, reader.source) != reader.epoch:
+                    await reader.stop()
+                    await self._begin(reader)
 
     async def stop(self) -> None:
         """Stop timers and readers; commands are still taken."""

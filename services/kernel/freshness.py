@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from services.kernel.event_store import Reads
+from services.kernel.event_store import Reads, StoreUnavailable
 from services.kernel.log_reader import REACHED_SECONDS
 
 #: How often it is looked how far another process came, in seconds.
@@ -17,22 +17,24 @@ class Freshness(Protocol):
         """Wait until this service has heard what others have committed by now; raises `TimeoutError`."""
 
     async def views_caught_up(self) -> None:
-        """Wait until the read tables show what follows from everything committed by now; raises `TimeoutError`."""
+        """Wait until the read tables show what follows from everything committed by now; raises `TimeoutError`, or
+        `TablesStandStill` where waiting longer is of no use."""
 
 
-class StandsStill(TimeoutError):
-    """What is waited for has not come on at all: it stands before an event of this stream."""
+class TablesStandStill(StoreUnavailable):
+    """The read tables have not come on at all for as long as anybody waits: their writer stands before an event of this
+    order, or nobody is at work on them."""
 
-    def __init__(self, stream: str) -> None:
-        super().__init__(f"nothing goes on before an event of {stream}")
-        self.stream = stream
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"the read tables stand still before an event of {order_id}")
+        self.order_id = order_id
 
 
 class WrittenElsewhere:
     """Freshness where another process writes the read tables: its checkpoint tells how far it is.
 
     That one stays before a file whose rows cannot be written: then nobody's wait ends well until it was mended, and
-    `StandsStill` says which file it is.
+    `TablesStandStill` says which file it is.
     """
 
     def __init__(self, store: Reads, consumer: str, source: str) -> None:
@@ -52,7 +54,7 @@ class WrittenElsewhere:
                     at = await self._stands()
         except TimeoutError:
             if at == began and (records := await self._store.read_log(at, 1, decode=False)):
-                raise StandsStill(records[0].stream) from None
+                raise TablesStandStill(records[0].stream) from None
             raise
 
     async def _stands(self) -> int:

@@ -66,8 +66,8 @@ async def point_of(asked: str, field: str, log: Reads, now: datetime) -> Point:
     Raises `Refusal` `invalid` for `field`: it is none of these, behind the end of the log, or in the future.
     """
     head = await log.head_position()
-    if len(asked) <= _LONGEST and asked.isascii() and asked.isdecimal():
-        return Point(asked, _position(int(asked), field, head))
+    if (position := written_position(asked)) is not None:
+        return Point(asked, _position(position, field, head))
     return Point(asked, head, _time(asked, field, now))
 
 
@@ -106,7 +106,7 @@ def _position(position: int, field: str, head: int) -> int:
 
 def _time(asked: str, field: str, now: datetime) -> datetime:
     try:
-        begins, ends = _span(asked)
+        begins, ends = span(asked)
     except ValueError:
         raise _unreadable(field) from None
     if begins > now:
@@ -117,8 +117,13 @@ def _time(asked: str, field: str, now: datetime) -> datetime:
     return ends
 
 
-def _span(asked: str) -> tuple[datetime, datetime]:
-    """When it begins and ends: a day of the shop's, or a single moment. Raises ValueError."""
+def written_position(asked: str) -> int | None:
+    """The position that is written here, wherever the log ends; None for what is not written like one."""
+    return int(asked) if len(asked) <= _LONGEST and asked.isascii() and asked.isdecimal() else None
+
+
+def span(asked: str) -> tuple[datetime, datetime]:
+    """When a day of the shop's begins and ends, or a single moment; raises ValueError for what is neither."""
     if _DAY.fullmatch(asked):
         day = date.fromisoformat(asked)
         return datetime.combine(day, time.min, SHOP_TIME), datetime.combine(day, time.max, SHOP_TIME)

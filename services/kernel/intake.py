@@ -86,7 +86,7 @@ def wrong_fields(errors: list[dict[str, str]]) -> Refusal:
     return Refusal("invalid", field=errors[0]["field"], errors=errors)
 
 
-def field_errors(body_type: type[Command], body: Mapping[str, Any]) -> list[dict[str, str]]:
+def field_errors(body_type: type[msgspec.Struct], body: Mapping[str, Any]) -> list[dict[str, str]]:
     """What is wrong with each field of a body, however deep, that is no `body_type`; at most `MAX_ERRORS`."""
     return list(islice(_in_struct(body_type, body, ""), MAX_ERRORS))
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from services.kernel.event_store import Reads
+from services.kernel.views import BESIDE
 
 if TYPE_CHECKING:
     from services.kernel.log_reader import LogReader
 
-_CHECKPOINTS = "SELECT consumer, source, position FROM checkpoints ORDER BY consumer, source"
+_CHECKPOINTS = "SELECT consumer, source, position FROM checkpoints WHERE consumer <> ? ORDER BY consumer, source"
 _ALL = "SELECT count(*) AS n FROM events WHERE position > ?"
 _OWN = f"{_ALL} AND source = ?"
 
@@ -93,8 +94,10 @@ async def of_reader(service: str, reader: "LogReader", now: datetime) -> Lag:
 
 
 async def checkpoints(store: Reads) -> list[Checkpoint]:
-    """Everybody who ever followed something for the service of this database. Raises `StoreUnavailable`."""
-    return [Checkpoint(row["consumer"], row["source"], row["position"]) for row in await store.query(_CHECKPOINTS)]
+    """Everybody who ever followed something for the service of this database, but for who builds tables beside the live
+    ones: nobody waits for that. Raises `StoreUnavailable`."""
+    rows = await store.query(_CHECKPOINTS, (BESIDE,))
+    return [Checkpoint(row["consumer"], row["source"], row["position"]) for row in rows]
 
 
 async def of_log(log: Reads, position: int, source: str | None, before: Look | None = None) -> Look:

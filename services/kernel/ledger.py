@@ -19,6 +19,7 @@ from services.kernel.event_store import (
     Head,
     IdempotentAnswer,
     InboxMark,
+    KeyRow,
     KeyTaken,
     Statement,
     VersionConflict,
@@ -90,6 +91,7 @@ class Ledger:
         self.moved_inbox: dict[tuple[str, str], int] = {}
         self.checkpoints: dict[tuple[str, str], int] = {}
         self.new_answers: list[IdempotentAnswer] = []
+        self.keys: dict[tuple[str, int], KeyRow] = {}
         self.statements: list[Statement] = []
 
     def admit(self, commit: Commit) -> CommitResult:
@@ -123,6 +125,7 @@ class Ledger:
         if commit.answer:
             self._answers[commit.answer.key] = commit.answer
             self.new_answers.append(commit.answer)
+        self.keys |= {(key.order_id, key.number): key for key in commit.keys}
         self.statements += commit.statements
         return CommitResult(tuple(records), self.position)
 

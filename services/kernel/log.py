@@ -67,6 +67,26 @@ class NewRecord(msgspec.Struct, frozen=True, gc=False):
             raise ValueError(f"record {self.id!r}: {len(self.data)} bytes of data, allowed are {MAX_DATA_BYTES}")
         rfc3339(self.time)
 
+    @classmethod
+    def of(cls, record: "Record", event: Any, sequence: int) -> "NewRecord":
+        """What a log holds, to be appended to another one or to another stream. `event`: what its data says."""
+        return cls(
+            id=record.id,
+            type=record.type,
+            schema=record.schema,
+            source=record.source,
+            subject=record.subject,
+            time=record.time,
+            actor=record.actor,
+            correlation_id=record.correlation_id,
+            causation_id=record.causation_id,
+            policy=record.policy,
+            traceparent=record.traceparent,
+            event=event,
+            data=record.data,
+            sequence=sequence,
+        )
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One event as a log holds it."""
@@ -96,6 +116,19 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     hash: bytes
     position: int = 0
     """Place in this log, dense from 1."""
+
+
+class NoSuchRange(ValueError):
+    """A range of positions, both ends included, that a log does not have: upside down, or past its end at `head`."""
+
+    def __init__(self, first: int, last: int, head: int) -> None:
+        super().__init__(f"no positions {first} to {last} in a log that ends at {head}")
+        self.first, self.last, self.head = first, last, head
+
+    @property
+    def upside_down(self) -> bool:
+        """Whether it ends before it begins."""
+        return self.last < self.first
 
 
 def rfc3339(time: datetime) -> str:
@@ -147,6 +180,11 @@ def chain_hash(
         policy,
         traceparent,
     )
+    return hash_onto(previous, fields, data)
+
+
+def hash_onto(previous: bytes, fields: tuple[Any, ...], data: bytes) -> bytes:
+    """As `chain_hash`, for whoever has the fields in one piece, as a row holds them."""
     return hashlib.sha256(previous + _encode(fields) + data).digest()
 
 

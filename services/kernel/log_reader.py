@@ -86,6 +86,11 @@ class LogReader:
         return self.progress.position
 
     @property
+    def known_behind(self) -> bool:
+        """Whether more was committed by this process than is handled; what others committed, only the log can tell."""
+        return self.progress.handled < self._origin.committed.position
+
+    @property
     def epoch(self) -> int:
         """The number of the claim under which this consumer works."""
         return self.progress.fence.epoch if self.progress.fence else 0

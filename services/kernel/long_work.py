@@ -1,6 +1,11 @@
 """Work that takes long: it tells how far it is, and whoever started it may hold it up or call it off there."""
 
+import os
 from typing import Protocol
+
+NICENESS = 10
+"""How far processes of long work stand back. Measured on two cores with 16 clients on SQLite: a service kept six tenths
+of its commands a second beside a rebuild that stood on its rights, and nearly all beside one that did not."""
 
 
 class CalledOff(Exception):
@@ -17,3 +22,8 @@ class Tell(Protocol):
 
 async def told_nobody(done: int, total: int) -> None:
     """For work that nobody watches."""
+
+
+def give_way() -> None:
+    """Have this process, and those that it begins from now on, leave the processors to others who want them."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))

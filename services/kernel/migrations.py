@@ -156,6 +156,34 @@ def create_claims_and_parking(op: ModuleType) -> None:
     op.create_index("parked_by_due", "parked_messages", ["state", "due_at"])
 
 
+def create_long_work(op: ModuleType) -> None:
+    """Create what long work keeps of itself while it is under way: how far an operation is, and how far each read table
+    that is built beside the live one.
+
+    `rate` is in units a second, `told_at` in seconds since 1970. A read table is built from the records up to
+    `position`, stream by stream, so far up to `stream` (null: all of them), which are so many `records`; all of it by
+    the rules of `made_by`.
+    """
+    op.create_table(
+        "operations",
+        sa.Column("id", text, primary_key=True),
+        sa.Column("done", _integer, nullable=False),
+        sa.Column("total", _integer, nullable=False),
+        sa.Column("rate", sa.Double, nullable=False),
+        sa.Column("told_at", sa.Double, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "rebuilds",
+        sa.Column("name", text, primary_key=True),
+        sa.Column("position", _integer, nullable=False),
+        sa.Column("stream", text),
+        sa.Column("records", _integer, nullable=False),
+        sa.Column("made_by", text, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
 def forbid_changes(op: ModuleType) -> None:
     """Have the database refuse to change or delete what the log holds, whoever asks for it by mistake. Appending costs
     nothing more. Whoever owns the database can drop this again; what they alter then, the proof finds."""

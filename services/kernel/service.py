@@ -17,11 +17,12 @@ from services.kernel.clock import Clock
 from services.kernel.decider import Domain, F
 from services.kernel.event_store import EventStore, StoreUnavailable
 from services.kernel.files import Files
-from services.kernel.freshness import Freshness, StandsStill
+from services.kernel.freshness import Freshness
 from services.kernel.gauges import Measure
 from services.kernel.hearing import Hearing
 from services.kernel.log_reader import BATCH_RECORDS, Handler
 from services.kernel.migrations import migrate, pending
+from services.kernel.sealing import KeptKeys, LearnedLocks, Texts
 from services.kernel.stores import open_store
 from services.kernel.views import Projector, Views
 
@@ -34,6 +35,8 @@ class Part(msgspec.Struct, frozen=True):
     migrations: Path
     hears_from: tuple[str, ...]
     measures: tuple[Measure, ...] = ()
+    keeps_keys: bool = False
+    """Whether it keeps the keys of what people write about an order; the other services seal for it."""
 
 
 class Follower(msgspec.Struct, frozen=True):
@@ -58,15 +61,6 @@ class Timer(msgspec.Struct, frozen=True):
     action: Callable[[], Awaitable[None]]
 
 
-class TablesStandStill(StoreUnavailable):
-    """The read tables have not come on at all for as long as anybody waits: their writer stands before an event of this
-    order, or nobody is at work on them."""
-
-    def __init__(self, order_id: str) -> None:
-        super().__init__(f"the read tables stand still before an event of {order_id}")
-        self.order_id = order_id
-
-
 class Service(Generic[F]):
     """A service on its database."""
 
@@ -77,7 +71,8 @@ class Service(Generic[F]):
         self.database_url = database_url
         self.store: EventStore = open_store(database_url, decode)
         self.appender = Appender(self.store)
-        self.files: Files[F] = Files(part.domain, self.store, self.appender, clock)
+        self.texts: Texts = KeptKeys(self.store) if part.keeps_keys else LearnedLocks(self.store)
+        self.files: Files[F] = Files(part.domain, self.store, self.appender, clock, texts=self.texts)
         self.projector = Projector(part.views, self.files, self.appender)
         #: None: nobody is at work on it, so nothing will change.
         self.freshness: Freshness | None = None
@@ -118,8 +113,6 @@ class Service(Generic[F]):
             return
         try:
             await self.freshness.views_caught_up()
-        except StandsStill as still:
-            raise TablesStandStill(still.stream) from None
         except TimeoutError:
             raise StoreUnavailable("the read tables are behind") from None
 

@@ -4,9 +4,11 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -214,6 +216,15 @@ class Settings(BaseSettings):
         if file is not None and info.data.get("clock") == "system":
             raise ValueError("只用于 AFTERSALES_CLOCK=manual / goes with AFTERSALES_CLOCK=manual only")
         return file
+
+    @contextmanager
+    def for_reading(self) -> Iterator["Settings"]:
+        """The same, for reading only: nothing is kept beside databases of a server, neither secrets nor photos."""
+        if not self.database_url.get_secret_value():
+            yield self
+            return
+        with TemporaryDirectory(prefix="aftersales-") as nowhere:
+            yield self.model_copy(update={"data_dir": Path(nowhere), "media_url": ""})
 
     def database_of(self, service: str) -> str:
         """Where a service keeps its database."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.kernel.event_store import PAGE_RECORDS, CorruptRecord, Decode, Head, IdempotentAnswer, Reads
+from services.kernel.event_store import PAGE_RECORDS, CorruptRecord, Decode, Head, IdempotentAnswer, KeyRow, Reads
 from services.kernel.ledger import EVENT_COLUMNS, Row
 from services.kernel.log import Record, rfc3339
 
@@ -60,19 +60,13 @@ class SqlReads(Reads):
             self._decode if decode else None,
         )
 
-    async def read_by_stream(self, after: tuple[str, int], limit: int) -> list[Record]:
-        return await self._records(
-            f"{EVENTS} WHERE (stream, version) > (?, ?) ORDER BY stream, version LIMIT ?",
-            (*after, limit),
-            None,
-        )
+    async def read_by_stream(
+        self, after: tuple[str, int], limit: int, last: str | None = None, decode: bool = False
+    ) -> list[Record]:
+        return await self._records(*_by_stream(after, last, limit), self._decode if decode else None)
 
     async def rows_by_stream(self, after: tuple[str, int], last: str | None, limit: int) -> Sequence[Sequence[Any]]:
-        upto, names = ("", ()) if last is None else (" AND stream <= ?", (last,))
-        return await self._rows(
-            f"{EVENTS} WHERE (stream, version) > (?, ?){upto} ORDER BY stream, version LIMIT ?",
-            (*after, *names, limit),
-        )
+        return await self._rows(*_by_stream(after, last, limit))
 
     async def streams(self, after: str = "", limit: int = PAGE_RECORDS) -> list[Head]:
         rows = await self._rows(
@@ -102,6 +96,13 @@ class SqlReads(Reads):
     async def epoch(self, consumer: str, source: str) -> int:
         rows = await self._rows("SELECT epoch FROM checkpoints WHERE consumer = ? AND source = ?", (consumer, source))
         return int(rows[0][0]) if rows else 0
+
+
+def _by_stream(after: tuple[str, int], last: str | None, limit: int) -> tuple[str, tuple[Any, ...]]:
+    """SQL, and its values, for events by stream and version."""
+    upto, names = ("", ()) if last is None else (" AND stream <= ?", (last,))
+    sql = f"{EVENTS} WHERE (stream, version) > (?, ?){upto} ORDER BY stream, version LIMIT ?"
+    return sql, (*after, *names, limit)
 
 
 def records(rows: Iterable[Row], decode: Decode | None) -> list[Record]:
@@ -176,3 +177,8 @@ def answer_row(answer: IdempotentAnswer) -> Row:
         rfc3339(answer.created_at),
         answer.etag,
     )
+
+
+def key_row(key: KeyRow) -> Row:
+    """The row of a key: order_id, number, secret, erased_at."""
+    return (key.order_id, key.number, key.secret, key.erased_at and rfc3339(key.erased_at))

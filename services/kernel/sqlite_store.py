@@ -46,7 +46,7 @@ from services.kernel.ledger import (
     touched_streams,
 )
 from services.kernel.log import Record
-from services.kernel.sql_reads import ANSWERS, SqlReads, answer, answer_row, records
+from services.kernel.sql_reads import ANSWERS, SqlReads, answer, answer_row, key_row, records
 
 T = TypeVar("T")
 
@@ -58,6 +58,7 @@ PRAGMA busy_timeout = {busy_timeout_ms};
 PRAGMA cache_size = -16384;
 PRAGMA wal_autocheckpoint = 16000;
 PRAGMA journal_size_limit = 67108864;
+PRAGMA secure_delete = ON;
 """
 _READER_PRAGMAS = """
 PRAGMA query_only = ON;
@@ -75,6 +76,8 @@ _MOVE_CHECKPOINTS = """INSERT INTO checkpoints (consumer, source, position) VALU
 ON CONFLICT (consumer, source) DO UPDATE SET position = excluded.position"""
 _ADD_ANSWERS = """INSERT INTO answers (key, request_hash, status, body, created_at, etag)
 VALUES (?, ?, ?, ?, ?, ?)"""
+_SAVE_KEYS = """INSERT INTO text_keys (order_id, number, secret, erased_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (order_id, number) DO UPDATE SET secret = excluded.secret, erased_at = excluded.erased_at"""
 _CLAIM = """INSERT INTO checkpoints (consumer, source, position, epoch) VALUES (?, ?, 0, 1)
 ON CONFLICT (consumer, source) DO UPDATE SET epoch = epoch + 1
 RETURNING position, epoch"""
@@ -84,7 +87,11 @@ _HOLD = f"""INSERT INTO leases (name, holder, expires_at) VALUES (?, ?, {_NOW} +
 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
 WHERE holder = excluded.holder OR expires_at <= {_NOW}
 RETURNING name"""
+_HOLDER = f"SELECT holder FROM leases WHERE name = ? AND expires_at > {_NOW}"
 _LET_GO = "DELETE FROM leases WHERE name = ? AND holder = ?"
+
+#: How long emptying the journal waits for readers, while all commits wait for it.
+_EMPTY_WAL_MS = 50
 
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY,
@@ -118,6 +125,10 @@ class _SqliteReads(SqlReads):
             )
         )
 
+    async def holder(self, lease: str) -> str:
+        rows = await self._rows(_HOLDER, (lease,))
+        return str(rows[0][0]) if rows else ""
+
     async def query(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         def select(database: sqlite3.Connection) -> list[dict[str, Any]]:
             cursor = database.execute(sql, params)
@@ -142,13 +153,22 @@ class SqliteStore(_SqliteReads, EventStore):
     """An event store on the SQLite file that `database_url` names; the file must exist and be migrated.
 
     Connections are opened when first needed. Several stores, in one process or many, may work on the same
-    file: they take turns in writing, each waits up to `busy_timeout_s` for the others.
+    file: they take turns in writing, each waits up to `busy_timeout_s` for the others. `read_only`: SQLite itself
+    refuses whatever would write.
     """
 
     #: A data folder belongs to one process per service.
     shared = False
 
-    def __init__(self, database_url: str, decode: Decode, *, readers: int = 4, busy_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        decode: Decode,
+        *,
+        readers: int = 4,
+        busy_timeout_s: float = 5.0,
+        read_only: bool = False,
+    ) -> None:
         path = make_url(database_url).database
         if not path or path == ":memory:":
             raise ValueError(f"an event store needs a database file, got {database_url}")
@@ -156,13 +176,18 @@ class SqliteStore(_SqliteReads, EventStore):
         self._decode = decode
         self._path = path
         busy_timeout_ms = int(busy_timeout_s * 1000)
-        self._write_engine = _engine(path, 1, _WRITER_PRAGMAS.format(busy_timeout_ms=busy_timeout_ms))
-        self._read_engine = _engine(path, readers, _READER_PRAGMAS.format(busy_timeout_ms=busy_timeout_ms))
+        writer, mode = (_READER_PRAGMAS, "ro") if read_only else (_WRITER_PRAGMAS, "rw")
+        self._write_engine = _engine(path, mode, 1, writer.format(busy_timeout_ms=busy_timeout_ms))
+        self._read_engine = _engine(path, mode, readers, _READER_PRAGMAS.format(busy_timeout_ms=busy_timeout_ms))
         self._readers = readers
         self._free_readers = asyncio.Semaphore(readers)
         self._writer: PoolProxiedConnection | None = None
         self._file: tuple[int, int] | None = None
         self._writing = asyncio.Lock()
+        self._busy_timeout_ms = busy_timeout_ms
+        #: The journal may hold a key that was destroyed: it is emptied with the next commit that no reader is in the
+        #: way of.
+        self._holds_destroyed = False
         self._closed = False
 
     async def commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
@@ -178,6 +203,11 @@ class SqliteStore(_SqliteReads, EventStore):
             outcomes = await asyncio.shield(transaction)
             if any(isinstance(outcome, StoreUnavailable) for outcome in outcomes):
                 await self._discard_writer()
+                return outcomes
+            self._holds_destroyed |= any(key.secret is None for commit in batch for key in commit.keys)
+            if self._holds_destroyed:
+                emptied = _hop(writer, partial(_empty_wal, self._busy_timeout_ms))
+                self._holds_destroyed = not await asyncio.shield(emptied)
             return outcomes
 
     async def claim(self, consumer: str, source: str) -> Claim:
@@ -271,9 +301,9 @@ class SqliteStore(_SqliteReads, EventStore):
             self._free_readers.release()
 
 
-def _engine(path: str, connections: int, pragmas: str) -> AsyncEngine:
-    # mode=rw: a missing file is an error; SQLite would otherwise begin an empty one.
-    uri = f"file:{quote(os.path.abspath(path))}?mode=rw"
+def _engine(path: str, mode: str, connections: int, pragmas: str) -> AsyncEngine:
+    # mode=rw or ro: a missing file is an error; SQLite would otherwise begin an empty one.
+    uri = f"file:{quote(os.path.abspath(path))}?mode={mode}"
     return create_async_engine(
         "sqlite+aiosqlite://",
         async_creator=partial(_connect, uri, pragmas),
@@ -376,6 +406,19 @@ def _write(batch: Sequence[Commit], database: sqlite3.Connection) -> list[Commit
     return _write(batch[:half], database) + _write(batch[half:], database)
 
 
+def _empty_wal(busy_timeout_ms: int, database: sqlite3.Connection) -> bool:
+    """Move what the journal holds into the database, whose free space holds nothing (`secure_delete`), and empty it;
+    False where a reader is in the way, who is waited for hardly at all."""
+    try:
+        database.execute(f"PRAGMA busy_timeout = {_EMPTY_WAL_MS}")
+        [busy, *_] = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+    except sqlite3.Error:
+        return False  # what was committed is committed
+    finally:
+        database.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+
+
 def _transact(batch: Sequence[Commit], database: sqlite3.Connection) -> list[CommitResult | Exception]:
     # IMMEDIATE takes the only write lock of the file before anything is read: heads cannot move, and
     # positions are given in the order of the commits. A reader therefore never sees a position before all
@@ -432,6 +475,7 @@ def _save(ledger: Ledger, database: sqlite3.Connection) -> None:
     _run_rows(database, _MOVE_INBOX, [(*place, sequence) for place, sequence in ledger.moved_inbox.items()])
     _run_rows(database, _MOVE_CHECKPOINTS, [(*place, position) for place, position in ledger.checkpoints.items()])
     _run_rows(database, _ADD_ANSWERS, [answer_row(answer) for answer in ledger.new_answers])
+    _run_rows(database, _SAVE_KEYS, [key_row(key) for key in ledger.keys.values()])
     for sql, statements in groupby(ledger.statements, attrgetter("sql")):
         _run_rows(database, sql, [row for statement in statements for row in statement.rows])
 

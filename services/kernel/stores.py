@@ -11,6 +11,7 @@ from services.kernel.sqlite_store import SqliteStore
 
 def open_store(database_url: str, decode: Decode, **options: Any) -> EventStore:
     """The store on a database: `sqlite:///file` or `postgresql://user:password@host/database`, with a driver named or
-    not. Options are those of both stores (`readers`, `busy_timeout_s`). Raises ValueError for another kind."""
+    not. Options are those of both stores (`readers`, `busy_timeout_s`, `read_only`). Raises ValueError for another
+    kind."""
     store = SqliteStore if make_url(database_url).get_backend_name() == "sqlite" else PostgresStore
     return store(database_url, decode, **options)

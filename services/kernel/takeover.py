@@ -12,6 +12,11 @@ from services.kernel.event_store import Checkpoint, Commit, EventStore, Fence, F
 TRIES: Final = 10
 
 
+def handing_over(consumer: str, source: str) -> str:
+    """The lease of whoever moves a consumer and needs a while for it: it is not taken back before."""
+    return f"handing-over:{consumer}:{source}"
+
+
 async def move_to(store: EventStore, consumer: str, source: str, position: int) -> None:
     """Have a consumer begin anew behind a position. Nothing is done twice: the inbox knows what was handled.
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -13,7 +13,11 @@ from services.kernel.decider import F
 from services.kernel.event_store import Checkpoint, Commit, CommitFailed, Fence, Fenced, Statement, StoreUnavailable
 from services.kernel.files import Files
 from services.kernel.log import Record
+from services.kernel.naming import is_operation
 from services.kernel.progress import Progress
+
+#: Who writes the tables that are built beside the live ones (`services/kernel/rebuild/`).
+BESIDE: Final = "views-beside"
 
 Row = Mapping[str, Any]
 Seen = TypeVar("Seen", contravariant=True)
@@ -44,16 +48,25 @@ def upsert(table: str, columns: Sequence[str], key: int) -> str:
     return f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT ({keys}) DO UPDATE SET {changes}"
 
 
+def values(rows: Iterable[Row], columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The values of rows, in the order of these columns."""
+    return [tuple(row[column] for column in columns) for row in rows]
+
+
 class Projector(Generic[F]):
     """Keeps the read tables of a service up with its log."""
 
     name = "views"
 
-    def __init__(self, views: Views[F], files: Files[F], appender: Appender) -> None:
+    def __init__(
+        self, views: Views[F], files: Files[F], appender: Appender, into: Mapping[str, str] | None = None
+    ) -> None:
+        """`into`: where the rows of a read table are written instead; those of others are not written then."""
         self._views = views
         self._files = files
         self._appender = appender
-        self._sql = {table: upsert(table, columns, views.keys[table]) for table, columns in views.tables.items()}
+        into = into or {table: table for table in views.tables}
+        self._sql = {table: upsert(name, views.tables[table], views.keys[table]) for table, name in into.items()}
 
     async def __call__(self, records: list[Record], progress: Progress) -> None:
         """Write the rows of everything that these records are about, and how far they reach.
@@ -62,7 +75,8 @@ class Projector(Generic[F]):
         """
         streams: dict[str, list[Record]] = defaultdict(list)
         for record in records:
-            streams[record.stream].append(record)
+            if not is_operation(record.stream):
+                streams[record.stream].append(record)
         statements: dict[str, tuple[Statement, ...]] = {}
         for stream, changes in streams.items():
             try:
@@ -88,11 +102,10 @@ class Projector(Generic[F]):
         async with self._files.reading(stream, at_least=changes[-1].version) as (file, _):
             found = self._views.rows(file, {record.subject for record in changes})
             return tuple(
-                Statement(self._sql[table], self._values(table, rows)) for table, rows in found.items() if rows
+                Statement(self._sql[table], values(rows, self._views.tables[table]))
+                for table, rows in found.items()
+                if rows and table in self._sql
             )
-
-    def _values(self, table: str, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-        return [tuple(row[column] for column in self._views.tables[table]) for row in rows]
 
     async def _write(self, statements: Iterable[Statement], commit: Commit) -> None:
         by_sql: dict[str, list[tuple[Any, ...]]] = defaultdict(list)

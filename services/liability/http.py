@@ -1,6 +1,7 @@
 """The HTTP routes of the liability service."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -8,14 +9,13 @@ from aiohttp import web
 
 from contracts.events.liability import Share
 from contracts.policy import Policy
-from services.kernel.explanation import Explanation
 from services.kernel.history import AsOf, the_end
 from services.kernel.http import lists
 from services.kernel.http.case_commands import case_command_route
 from services.kernel.http.commands import CommandAnswer, CommandDesk, stream_of_case
 from services.kernel.http.lists import Filter
 from services.kernel.http.openapi import Operation, Parameter, command, describe
-from services.kernel.http.past import AS_OF, Seen, asked_point, read_file
+from services.kernel.http.past import AS_OF, Explained, Seen, asked_point, read_explanation, read_file
 from services.kernel.refusal import Refusal
 from services.kernel.service import Service
 from services.liability.balances import Balances, balances
@@ -163,15 +163,17 @@ class LiabilityHttp:
 
     @describe(
         Operation(
-            summary="Where the loss of a case comes from, and why a party bears its part of it, down to the events",
+            summary="Where the loss of a case comes from, and why a party bears its part of it, down to the events, now"
+            " or as of a moment",
             description="A tree: the amount of each node is the signed sum of those below it.",
             tag="liability",
-            answer=Explanation,
-            refusals=(404,),
+            answer=Explained,
+            refusals=(404, 422),
             query=(
                 Parameter(
                     "party", lists.Word, "What this party bears (courier/YTO); the net loss where it is not said"
                 ),
+                AS_OF,
             ),
             etag=True,
         )
@@ -179,9 +181,10 @@ class LiabilityHttp:
     async def explain_charges(self, request: web.Request) -> web.Response:
         """Where the loss of a case comes from, or what one party bears of it."""
         case_id = request.match_info["case_id"]
-        records = await self._service.store.read_stream(stream_of_case(case_id))
-        explanation = explain(self._policy, records, case_id, request.query.get("party", ""))
-        return lists.json(explanation, ETag=f'"{len(records)}"')
+        party = request.query.get("party", "")
+        of_case = partial(explain, self._policy, case_id=case_id, party=party)
+        read = await read_explanation(request, self._service, stream_of_case(case_id), of_case)
+        return lists.json(read.body, ETag=read.etag)
 
 
 def _charges(case: CaseLoss, as_of: AsOf | None) -> CaseCharges:

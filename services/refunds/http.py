@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -9,7 +10,6 @@ from aiohttp import web
 
 from contracts.events.refunds import Settlement
 from contracts.policy import Policy
-from services.kernel.explanation import Explanation
 from services.kernel.history import AsOf
 from services.kernel.http import lists
 from services.kernel.http.body import read_command
@@ -17,7 +17,7 @@ from services.kernel.http.case_commands import case_command_route
 from services.kernel.http.commands import CommandAnswer, CommandDesk, stream_of_case
 from services.kernel.http.lists import Filter
 from services.kernel.http.openapi import Operation, Parameter, command, describe
-from services.kernel.http.past import AS_OF, Seen, read_file
+from services.kernel.http.past import AS_OF, Explained, Seen, read_explanation, read_file
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
 from services.refunds.cashier import Cashier
@@ -172,11 +172,11 @@ class RefundsHttp:
 
     @describe(
         Operation(
-            summary="How what the buyer of a case gets comes about, down to the events",
+            summary="How what the buyer of a case gets comes about, down to the events, now or as of a moment",
             description="A tree: the amount of each node is the signed sum of those below it.",
             tag="refunds",
-            answer=Explanation,
-            refusals=(404,),
+            answer=Explained,
+            refusals=(404, 422),
             query=(
                 Parameter(
                     "item",
@@ -184,6 +184,7 @@ class RefundsHttp:
                     "One amount: a refund (F1), a return's freight (RT1), a deposit (D1), a payment for a sale (B1);"
                     " the settlement where it is not said",
                 ),
+                AS_OF,
             ),
             etag=True,
         )
@@ -191,9 +192,10 @@ class RefundsHttp:
     async def explain_settlement(self, request: web.Request) -> web.Response:
         """Where the money comes from that the buyer of a case gets, or one amount of it."""
         case_id = request.match_info["case_id"]
-        records = await self._service.store.read_stream(stream_of_case(case_id))
-        explanation = explain(records, case_id, request.query.get("item", ""))
-        return lists.json(explanation, ETag=f'"{len(records)}"')
+        item = request.query.get("item", "")
+        of_case = partial(explain, case_id=case_id, item=item)
+        read = await read_explanation(request, self._service, stream_of_case(case_id), of_case)
+        return lists.json(read.body, ETag=read.etag)
 
     @describe(
         Operation(

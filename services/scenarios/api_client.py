@@ -127,6 +127,8 @@ def _address(name: str, case_id: str, fields: dict[str, Any]) -> tuple[str, ...]
         return ("cases",)
     if name == "report_stock":
         return ("stock", str(fields.pop("sku")))
+    if name == "erase_personal_data":
+        return ("orders", str(fields.pop("order_id")), "erasure")
     return ("cases", case_id, name.replace("_", "-"))
 
 

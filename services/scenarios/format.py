@@ -32,7 +32,8 @@ OUTCOMES: Final = (
 _TOP_KEYS = ("scenario", "title", "policy", "gateway", "stock", "orders", "steps", "expect")
 _REQUIRED = ("scenario", "title", "orders", "steps", "expect")
 _OWN_FIELDS = frozenset({"do", "as", "case", "at", "save", "refused", "if_version"})
-_WITHOUT_CASE = ("report_stock",)
+#: What a step names that is about no case.
+_WITHOUT_CASE = {"report_stock": "sku", "erase_personal_data": "order_id"}
 _NOT_A_STEP = ("record_order",)
 _PAYOUT_FIELDS = ("case", "kind", "amount_fen", "status")
 _PROMISES = ("kept", "broken")
@@ -274,7 +275,7 @@ class _Reader:
         )
 
     def _case_given(self, do: str, fields: dict[str, Any]) -> None:
-        needed = "sku" if do in _WITHOUT_CASE else "case"
+        needed = _WITHOUT_CASE.get(do, "case")
         if do != "open_case" and needed not in fields:
             self._note(needed, "缺少", "is missing")
 

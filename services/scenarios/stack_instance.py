@@ -42,9 +42,9 @@ _NEVER_SECONDS: Final = 86_400
 #: Where the provider reports.
 CALLBACKS: Final = "/v1/gateway/callbacks"
 #: How soon it is looked again whether everything is quiet: often at first, when most things have happened.
-_POLL_SECONDS: Final = 0.004
+_POLL_SECONDS: Final = 0.01
 _POLL_MOST_SECONDS: Final = 0.05
-_POLL_GROWTH: Final = 1.2
+_POLL_GROWTH: Final = 1.4
 _TOKEN_VALID: Final = timedelta(days=1)
 
 

@@ -20,6 +20,7 @@ from services.kernel.http.identity import Tokens
 from services.kernel.kafka.connection import Connection, stop
 from services.kernel.kafka.topics import ensure, topics
 from services.kernel.settings import PREFIX, load_settings
+from services.kernel.whole_file import put
 from services.stack.databases import Databases
 from services.stack.fleet import TOGETHER, Fleet, Roles
 from services.stack.kafka import KafkaCluster
@@ -261,7 +262,7 @@ class Stack:
         return port
 
     def _write_kept(self) -> None:
-        _write_secret(self._kept_file, msgspec.json.encode(self._kept))
+        put(self._kept_file, msgspec.json.encode(self._kept), private=True)
 
     def _environment(self) -> dict[str, str]:
         """What every process is told; what was given to the stack comes first."""
@@ -298,11 +299,11 @@ class Stack:
     def write_file(self) -> None:
         """Say it to other programs, and to a shell whose commands are to work on this stack."""
         described = self.described()
-        _write_secret(self.file, msgspec.json.format(msgspec.json.encode(described)) + b"\n")
+        put(self.file, msgspec.json.format(msgspec.json.encode(described)) + b"\n", private=True)
         urls = {service.upper(): url for service, url in described.services.items()}
         variables = self._environment() | urls | {"TOKEN": described.token, STACK_VARIABLE: str(self.folder)}
         exports = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
-        _write_secret(self.shell_file, "".join([*exports, _PATH_LINE]).encode())
+        put(self.shell_file, "".join([*exports, _PATH_LINE]).encode(), private=True)
 
     def _take_back_files(self) -> bool:
         """Say no longer what does not hold; whether anything had been said."""
@@ -314,13 +315,6 @@ class Stack:
     @property
     def _kept_file(self) -> Path:
         return self.folder / "kept.json"
-
-
-def _write_secret(file: Path, content: bytes) -> None:
-    draft = file.with_suffix(".draft")
-    draft.touch(mode=0o600)
-    draft.write_bytes(content)
-    draft.replace(file)
 
 
 def usual_folder(data_dir: Path, environ: Mapping[str, str]) -> Path:

@@ -22,12 +22,19 @@ class NothingChosen(Exception):
 
 
 class LogDamaged(Exception):
-    """The log itself is not what was written: what is exported from it could not be verified anywhere."""
+    """The log itself is not what was written: what leaves it could be verified nowhere, and would not be all."""
 
     def __init__(self, service: str, stream: str, version: int, position: int, zh: str, en: str) -> None:
         super().__init__(f"{service}: position {position}, {stream} version {version}: {en}")
         self.service, self.stream, self.version, self.position = service, stream, version, position
         self.zh, self.en = zh, en
+
+    @property
+    def where(self) -> str:
+        """The stream and version where they are known, and the position: `TB1 v3 #15`."""
+        stream = f"{self.stream} v{self.version}" if self.stream else ""
+        position = f"#{self.position}" if self.position else ""
+        return f"{stream} {position}".strip()
 
 
 async def export(

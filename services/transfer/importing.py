@@ -252,23 +252,9 @@ def _runs(records: list[Record]) -> Iterator[tuple[str, list[Record]]]:
 
 
 def _new(record: Record, service: str, decode: Decode) -> NewRecord:
-    return NewRecord(
-        id=record.id,
-        type=record.type,
-        schema=record.schema,
-        source=record.source,
-        subject=record.subject,
-        time=record.time,
-        actor=record.actor,
-        correlation_id=record.correlation_id,
-        causation_id=record.causation_id,
-        policy=record.policy,
-        traceparent=record.traceparent,
-        # Decoded, because readers in this process are handed what was just committed.
-        event=decode(record.type, record.schema, record.data),
-        data=record.data,
-        sequence=0 if record.source == service else record.sequence,
-    )
+    # Decoded, because readers in this process are handed what was just committed.
+    event = decode(record.type, record.schema, record.data)
+    return NewRecord.of(record, event, 0 if record.source == service else record.sequence)
 
 
 async def _commit(store: EventStore, commit: Commit) -> CommitResult:

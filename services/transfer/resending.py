@@ -12,6 +12,9 @@ from services.kernel.kafka.relay import Relay
 from services.kernel.kafka.topics import topic_of
 from services.kernel.log import Record
 from services.kernel.long_work import Tell, told_nobody
+from services.kernel.proof import prove_stream
+from services.kernel.proof.positions import first_hole
+from services.transfer.exporting import LogDamaged
 from services.transfer.replay import Target
 from services.transfer.selection import Selection, bounds, pages
 
@@ -95,8 +98,10 @@ async def resend(
     """Send the own events that are chosen, in the order of the log, at most `rate` a second (0: as fast as they are
     taken); without `target`, only count them. What is committed meanwhile is left out.
 
-    Raises `NoSuchRange`, and `Interrupted` where the target takes no more.
+    Raises `NoSuchRange`, `LogDamaged` before anything is sent where events are missing, and `Interrupted` where the
+    target takes no more.
     """
+    await _must_be_whole(store, service, selection)
     own = msgspec.structs.replace(selection, learned=False)
     sent = Sent()
     pace = _Pace(rate)
@@ -107,6 +112,16 @@ async def resend(
             sent.add(records)
         await tell(page.done, page.total)
     return sent
+
+
+async def _must_be_whole(store: EventStore, service: str, selection: Selection) -> None:
+    """Whoever hears what is sent once more takes it for all that there is."""
+    if selection.stream:
+        broken = (await prove_stream(store, selection.stream)).broken
+    else:
+        broken = await first_hole(store, *await bounds(store, selection))
+    if broken:
+        raise LogDamaged(service, broken.stream, broken.version, broken.position or 0, broken.zh, broken.en)
 
 
 async def _send(target: Target, records: list[Record], pace: "_Pace", sent: Sent) -> None:

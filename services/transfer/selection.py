@@ -7,21 +7,8 @@ from typing import Any
 import msgspec
 
 from services.kernel.event_store import PAGE_RECORDS, Reads
-from services.kernel.log import Record, rfc3339
+from services.kernel.log import NoSuchRange, Record, rfc3339
 from services.kernel.naming import order_of
-
-
-class NoSuchRange(Exception):
-    """A range of positions that the log does not have: upside down, or past its end at `head`."""
-
-    def __init__(self, first: int, last: int, head: int) -> None:
-        super().__init__(f"positions {first} to {last} of a log that ends at {head}")
-        self.first, self.last, self.head = first, last, head
-
-    @property
-    def upside_down(self) -> bool:
-        """Whether it ends before it begins."""
-        return self.last < self.first
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +21,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """A party that the event names, `courier/YTO`, or all of a kind, `courier`."""
     since: datetime | None = None
     until: datetime | None = None
-    """Business time, `since` ≤ time < `until`."""
+    """Business time, both ends included."""
     first: int = 1
     last: int = 0
     """Positions, both ends included; 0: up to the end that the log has now."""
@@ -73,7 +60,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             and (not self.stream or record.stream == self.stream)
             and (not self.types or record.type in self.types)
             and (self.since is None or record.time >= self.since)
-            and (self.until is None or record.time < self.until)
+            and (self.until is None or record.time <= self.until)
             and (not self.party or _names(self.party, record.data))
         )
 

@@ -8,7 +8,19 @@ import pytest
 
 from contracts.events import cases as c
 from contracts.events.orders import Line, Order, OrderRecorded
-from tests.cases.shop import AGENT, FINANCE, LEAD, ONE, OTHER_AGENT, POLICY, SERVICE, WAREHOUSE, Shop, order_body
+from tests.cases.shop import (
+    AGENT,
+    FINANCE,
+    LEAD,
+    MANAGER,
+    ONE,
+    OTHER_AGENT,
+    POLICY,
+    SERVICE,
+    WAREHOUSE,
+    Shop,
+    order_body,
+)
 from tests.given import line
 
 OPENING: dict[str, Any] = {"order_id": "TB1", "problem": "wrong_product", "description": "坏了"}
@@ -180,3 +192,13 @@ def test_a_note_is_kept_by_the_first_event() -> None:
     assert shop.do("escalate", role="team_lead", reason="急", note="买家很急") == [
         c.CaseEscalated(case_id=ONE, role="team_lead", reason="急", note="买家很急")
     ]
+
+
+def test_erasure_is_decided_once() -> None:
+    """Personal data are erased of an order that is known, and again only after something happened."""
+    shop = Shop()
+    erased = c.PersonalDataErased(order_id="TB1", reason="买家要求")
+    assert shop.do("erase_personal_data", MANAGER, order_id="TB1", reason="买家要求") == [erased]
+    assert shop.do("erase_personal_data", MANAGER, order_id="TB1", reason="再来") == []
+    shop.open("handover")
+    assert shop.do("erase_personal_data", MANAGER, order_id="TB1", reason="买家要求") == [erased]

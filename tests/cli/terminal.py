@@ -1,20 +1,22 @@
 """The command line as a person uses it: in this process where it ends by itself, as a real process where it serves."""
 
+import atexit
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import msgspec
 from typer.testing import CliRunner
 
 from services.cli.main import app
+from services.stack.nursery import Nursery
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 60.0
@@ -69,27 +71,72 @@ def aftersales(*arguments: str, **environ: str | None) -> Told:
     return Told(result.exit_code, result.stdout, result.stderr)
 
 
+@cache
+def _nursery() -> Nursery:
+    """What forks the processes of these tests, which spares each of them its imports."""
+    nursery = Nursery()
+    atexit.register(nursery.close)
+    return nursery
+
+
+class Process:
+    """A command that goes on, as a process of its own."""
+
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+        self._folder = TemporaryDirectory(prefix="aftersales-process-")
+        self._output, self._log = Path(self._folder.name) / "output", Path(self._folder.name) / "log"
+        self._child = _nursery().launch(arguments, environ, self._output, self._log)
+        self.pid = self._child.pid
+
+    def first_line(self) -> str:
+        """What it says first; empty where it ends before."""
+        until(lambda: "\n" in self._said() or self.poll() is not None, "it says something")
+        return self._said().partition("\n")[0]
+
+    def _said(self) -> str:
+        return self._output.read_text() if self._output.exists() else ""
+
+    @property
+    def logged(self) -> str:
+        """What it wrote on standard error."""
+        return self._log.read_text()
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it lives."""
+        return self._child.poll()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal; it must live."""
+        assert self.poll() is None, self.logged
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Wait until it has ended; gives its exit status."""
+        until(lambda: self.poll() is not None, "it ends")
+        status = self.poll()
+        assert status is not None
+        return status
+
+    def close(self) -> None:
+        """End it, if it lives."""
+        if self.poll() is None:
+            self.send_signal(signal.SIGKILL)
+            self.wait()
+        self._folder.cleanup()
+
+
 class Server:
     """`aftersales serve`, or another command that serves, as a process of its own on a free port."""
 
     def __init__(self, data_dir: Path, *options: str, command: Sequence[str] = (), **environ: str) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AFTERSALES_")}
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "services.cli"),
-                *(command or ("serve", "--data-dir", str(data_dir))),
-                *("--json", "--port", "0", *options),
-            ],
-            cwd=ROOT,
-            env=clean | {f"AFTERSALES_{name}": value for name, value in environ.items()},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        self.process = Process(
+            [*(command or ("serve", "--data-dir", str(data_dir))), *("--json", "--port", "0", *options)],
+            clean | {f"AFTERSALES_{name}": value for name, value in environ.items()},
         )
         self.data_dir = data_dir
         self._keys = 0
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self.process.first_line()
         self.told: dict[str, Any] = msgspec.json.decode(line) if line else {}
         self.url = str(self.told.get("url", ""))
 
@@ -97,9 +144,7 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        self.process.close()
 
     def call(self, path: str, body: object = None, role: str = "store_manager", method: str | None = None) -> Any:
         """Ask the API; returns the decoded answer, `code` in it where it refuses."""
@@ -133,8 +178,7 @@ class Server:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Send it a signal; its exit status and what it logged."""
         self.process.send_signal(number)
-        _, logged = self.process.communicate(timeout=PATIENCE_SECONDS)
-        return self.process.returncode, logged
+        return self.process.wait(), self.process.logged
 
 
 def until(holds: Any, what: str) -> None:
@@ -142,4 +186,4 @@ def until(holds: Any, what: str) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         assert time.monotonic() < end, f"never: {what}"
-        time.sleep(0.05)
+        time.sleep(0.02)

@@ -82,11 +82,10 @@ def test_operators_read_plain_lines(tmp_path: Path) -> None:
 def test_a_terminal_shows_no_log_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, somebody_reads: bool) -> None:
     """A person reads the table, and no line of the log between; where output is collected, who did it is kept."""
     migrated(tmp_path, ["cases"])
-    monkeypatch.setattr("services.cli.checkpoints.sys", SimpleNamespace(stderr=_Stream(somebody_reads)))
+    monkeypatch.setattr("services.cli.rebuild.sys", SimpleNamespace(stderr=_Stream(somebody_reads)))
     told = aftersales("rebuild", "cases", "--by", "老陈", "--data-dir", str(tmp_path))
     assert told.status == 0, told.err
-    assert "views" in told.out
-    assert "by: 老陈" in told.out
+    assert "case_view" in told.out
     assert ("老陈" in told.err) is not somebody_reads
 
 

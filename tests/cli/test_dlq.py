@@ -136,7 +136,11 @@ def test_a_dry_run_knows_what_would_be_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "zh", "en"),
     [
-        ("cases", "重新发布:aftersales republish cases", "Publish it again: aftersales republish cases"),
+        (
+            "cases",
+            "重新发布:aftersales republish cases --by 姓名",
+            "Publish it again: aftersales republish cases --by NAME",
+        ),
         ("orders", "请让上游系统重新发送", "have the upstream system send it"),
     ],
 )

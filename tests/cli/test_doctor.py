@@ -41,13 +41,13 @@ def test_what_is_wrong_is_told_with_its_mend(copied: Path) -> None:
     _damage(copied, "UPDATE loss_view SET net_fen = 1, suspense_fen = 1 WHERE case_id = 'TB1001-1'")
     told = _doctor(copied, "--lang", "en")
     assert told.status == 1
-    for words in ("tables", "loss_view TB1001-1", "expected", "found", "aftersales rebuild liability", "wrong"):
+    for words in ("tables", "loss_view TB1001-1", "expected", "found", "aftersales rebuild liability --swap", "wrong"):
         assert words in told.out, words
     assert "有误" in _doctor(copied, "--lang", "zh").out
     told = _doctor(copied, "--json", "--check", "tables", "--service", "liability")
     [finding] = told.json["findings"]
     assert (finding["check"], finding["service"], finding["where"]) == ("tables", "liability", "loss_view TB1001-1")
-    assert finding["mend"] == "aftersales rebuild liability"
+    assert finding["mend"] == "aftersales rebuild liability --swap --by NAME"
     assert finding["what"].keys() == {"zh", "en"}
 
 

@@ -15,9 +15,11 @@ import msgspec
 import pytest
 
 from services.cli.failure import NOT_LIKE_THIS, NOT_SO
+from services.kernel.kafka.connection import Connection
 from services.stack.kafka import KafkaCluster
 from services.stack.postgres import PostgresCluster
 from tests.cli.terminal import ROOT, Server, Told, aftersales
+from tests.kernel.kafka import messages_in
 from tests.transfer.receiver import SECRET, Receiver, receiving
 
 WHO = ("--by", "小李", "--reason", "drill")
@@ -49,9 +51,9 @@ def test_list(data: Path) -> None:
     """Events are shown once each, as CloudEvents, in the order in which they happened, by what they are."""
     everything = listed(data)
     assert [one["time"] for one in everything] == sorted(one["time"] for one in everything)
-    assert {one["service"] for one in everything} == {"cases", "liability"}
+    assert {one["service"] for one in everything} >= {"cases", "liability"}
     assert len({one["id"] for one in everything}) == len(everything)
-    paid = listed(data, "--type", "compensation.paid")
+    paid = listed(data, "--type", "compensation.paid", "--order", "TB1001")
     assert [(one["subject"], one["data"]["amount_fen"]) for one in paid] == [("TB1001-1", 2000)]
     assert listed(data, "cases", "--limit", "2") == [one for one in everything if one["service"] == "cases"][-2:]
     assert listed(data, "--case", "TB1001-1", "--party", "purchasing")
@@ -59,6 +61,11 @@ def test_list(data: Path) -> None:
     assert len(listed(data, "cases", "--learned")) > len(listed(data, "cases"))
     assert [one["place"] for one in listed(data, "cases", "--from", "1", "--to", "1")] == ["#1"]
     assert listed(data, "--to", "2001-01-01") == []
+    everything = listed(data, "cases")
+    times = sorted(one["time"] for one in everything)
+    assert listed(data, "cases", "--from", times[0][:10], "--to", times[-1][:10]) == everything
+    first = [one for one in everything if one["time"] == times[0]]
+    assert listed(data, "cases", "--from", times[0], "--to", times[0]) == first
 
 
 def test_list_for_people(data: Path) -> None:
@@ -78,12 +85,16 @@ def test_list_for_people(data: Path) -> None:
         (("list", "--type", "case.opend"), "case.opened"),
         (("list", "cases", "--from", "yesterday"), "--from"),
         (("list", "cases", "--from", "0"), "--from"),
-        (("list", "cases", "--to", "99999999999999999999999"), "--to"),
+        (("list", "cases", "--to", "99999999999999999999999"), "past the end"),
+        (("list", "cases", "--from", "2026-10-05T10:00:00"), "+08:00"),
         (("list", "cases", "--from", "9", "--to", "3"), "turn them round"),
         (("list", "cases", "--from", "2026-10-05", "--to", "2026-10-01"), "turn them round"),
         (("list", "cases", "--to", "100000"), "past the end"),
         (("list", "--from", "3"), "SERVICE"),
         (("listen", "--via", "kafka"), "AFTERSALES_KAFKA_SERVERS"),
+        (("listen", "--via", "kafka", "--from", "2026-10-05"), "--from"),
+        (("listen", "--from", "3"), "SERVICE"),
+        (("listen", "cases", "--from", "100000"), "past the end"),
         (("export", "cases", "x.jsonl", "--from", "100000"), "past the end"),
         (("export", "cases", "x.jsonl", "--order", "nobody"), "No event is like that"),
         (("export", "cases", "/nowhere/x.jsonl"), "/nowhere"),
@@ -111,18 +122,14 @@ def test_bad_input(
     assert os.listdir(tmp_path) == []
 
 
+def _listening(shop: Server, *asked: str) -> "subprocess.Popen[str]":
+    command = (sys.executable, "-m", "services.cli", "events", "listen", *asked, "--data-dir", str(shop.data_dir))
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 def test_listen(shop: Server) -> None:
     """What happens is shown as it happens, by filter, and Ctrl-C ends it without a word of complaint."""
-    listening = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "services.cli", "events", "listen", "--data-dir", str(shop.data_dir)),
-            *("--type", "case.assigned", "--lang", "en"),
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    listening = _listening(shop, "--type", "case.assigned", "--lang", "en")
     assert listening.stderr
     assert "listening" in listening.stderr.readline()
     shop.call("/v1/cases/TB1001-1/trace-parcel", {}, "agent")
@@ -134,6 +141,24 @@ def test_listen(shop: Server) -> None:
     listening.send_signal(signal.SIGINT)
     out, err = listening.communicate(timeout=30)
     assert (listening.returncode, out, err) == (0, "", "")
+
+
+def test_listen_from_a_moment_on(shop: Server, data: Path) -> None:
+    """What happened since a position or a day is shown first, each event once, and then what happens."""
+    happened = listed(data, "cases", "--type", "case.assigned")
+    everything = listed(data, "cases")
+    third = everything[2]["place"].removeprefix("#")
+    for begin, expected in ((third, everything[2:]), (everything[0]["time"][:10], everything)):
+        listening = _listening(shop, "cases", "--from", begin, "--json")
+        assert listening.stdout
+        assert [msgspec.json.decode(listening.stdout.readline()) for _ in expected] == expected
+        shop.call("/v1/cases/TB1001-1/assign-case", {"to": f"agent/小{begin}"}, "team_lead")
+        [assigned] = listed(data, "cases", "--limit", "1")
+        assert msgspec.json.decode(listening.stdout.readline()) == assigned
+        assert assigned not in happened
+        everything.append(assigned)
+        listening.send_signal(signal.SIGINT)
+        listening.communicate(timeout=30)
 
 
 def test_move(data: Path, moved: Path, folder: Path) -> None:
@@ -275,6 +300,9 @@ def test_resend_to_topics(moved: Path, postgres: PostgresCluster, kafka: KafkaCl
     live.must_fail(NOT_LIKE_THIS, "--to 0")
     aftersales(*resend, "events-aftersales.refunds.v1", **environ).must_fail(NOT_LIKE_THIS, "topic of refunds")
     aftersales(*resend, "events-nowhere", **environ).must_fail(NOT_LIKE_THIS, "no topic events-nowhere")
+    connection = Connection(servers=kafka.servers, prefix="events-")
+    for service in ("cases", "refunds"):
+        assert asyncio.run(messages_in(connection, f"events-aftersales.{service}.v1")) == []
 
 
 def test_no_data(folder: Path) -> None:

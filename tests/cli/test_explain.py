@@ -1,6 +1,7 @@
 """`aftersales explain`, from the databases and from a running server."""
 
 import io
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from rich.console import Console
 from contracts.policy import load_policy
 from services.cli.explain import tree_of
 from services.cli.words import Language, Words
+from services.kernel.clock import SHOP_TIME
 from tests.cli.terminal import ORDER, Server, aftersales, until
 
 
@@ -74,6 +76,17 @@ def test_a_charge_as_a_tree(shop: Server) -> None:
         assert words in told.out.replace("\n", ""), (words, told.out)
     net = explained(shop, "charge", "TB1001-1", "--json").json
     assert (net["log"], net["tree"]["rule"], net["figure_fen"]) == ("liability", "net_loss", 2_000)
+
+
+def test_a_figure_as_of_a_moment(shop: Server) -> None:
+    """What a party bore at a moment is explained by what was known then; before there was anything, that is said."""
+    today = datetime.now(SHOP_TIME).date().isoformat()
+    now = explained(shop, "charge", "TB1001-1/purchasing", "--lang", "en").out
+    then = explained(shop, "charge", "TB1001-1/purchasing", "--lang", "en", "--as-of", today).out
+    assert then.partition("\n")[0].startswith(f"as of {today}")
+    assert then.partition("\n")[2] == now
+    early = explained(shop, "charge", "TB1001-1/purchasing", "--as-of", "1")
+    early.must_fail(2, "later time or position")
 
 
 def test_a_loss_that_another_case_gave_back(shop: Server) -> None:

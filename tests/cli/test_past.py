@@ -81,6 +81,11 @@ def test_balances(shop: Server, lang: str, said: str) -> None:
     assert said not in aftersales("balances", *folder, "--as-of", "0").out
     told = aftersales("balances", *folder, "--as-of", datetime.now(SHOP_TIME).isoformat(), "--json").json
     assert told["parties"] == [{"party": "purchasing", "charged_fen": 2000, "recovered_fen": 0}]
+    assert aftersales("balances", *folder, "--url", shop.url).out == now.out
+    for asked in (("--as-of", "0"), ()):
+        here, there = (aftersales("balances", *folder, *asked, *at, "--json").json for at in ((), ("--url", shop.url)))
+        assert here == there
+    aftersales("balances", *folder, "--url", shop.url, "--as-of", "100000").must_fail(2, "100000")
 
 
 @pytest.mark.parametrize(

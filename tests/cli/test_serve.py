@@ -36,7 +36,7 @@ def test_it_is_not_ready_before_it_stops_listening(folder: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         until(lambda: server.status("/readyz") == 503, "not ready")
         assert server.status("/healthz") == 200
-        assert server.process.wait(timeout=30) == 0
+        assert server.process.wait() == 0
 
 
 def test_a_request_under_way_is_finished(folder: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_request_under_way_is_finished(folder: Path) -> None:
             client.sendall(body[10:])
             answer = client.recv(65_536).decode()
         assert answer.startswith("HTTP/1.1 200"), answer
-        assert server.process.wait(timeout=30) == 0
+        assert server.process.wait() == 0
     with Server(folder) as again:
         assert again.call("/v1/stock?wait=true")["items"][0]["sku"] == "LOCK-A1"
 
@@ -155,6 +155,12 @@ def test_a_policy_file_that_is_not_there(folder: Path) -> None:
     """A wrong path is named."""
     told = aftersales("serve", "--port", "0", "--data-dir", str(folder), POLICY_FILE="/nowhere/policy.yaml")
     told.must_fail(2, "/nowhere/policy.yaml")
+
+
+def test_a_place_of_files_that_is_none(folder: Path) -> None:
+    """A wrong address of evidence files stops the start and is named, with the setting that holds it."""
+    told = aftersales("serve", "--port", "0", "--data-dir", str(folder), MEDIA_URL="ftp://there")
+    told.must_fail(2, "ftp://there", "AFTERSALES_MEDIA_URL")
 
 
 def test_unknown_and_wrong_settings(folder: Path) -> None:

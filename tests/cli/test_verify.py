@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,17 +16,26 @@ from contracts.registry import decode
 from services.kernel.event_store import Append, Commit
 from services.kernel.settings import load_settings
 from services.kernel.stores import open_store
+from services.stack.databases import Databases
+from services.stack.ports import free_port
+from services.stack.postgres import PostgresCluster
 from tests.cli.parked import migrated
 from tests.cli.terminal import Server, Told, aftersales
 from tests.kernel.store_contract import append
 from tests.kernel.toy import toy_record
+from tests.transfer.receiver import SECRET
 
 
 def written(folder: Path, service: str, commits: Sequence[Commit]) -> None:
-    """Append to a service's log."""
+    """Append to a service's log in a data folder."""
+    grown(load_settings({}, data_dir=str(folder)).database_of(service), commits)
+
+
+def grown(database_url: str, commits: Sequence[Commit]) -> None:
+    """Append to the log of a database."""
 
     async def write() -> None:
-        store = open_store(load_settings({}, data_dir=str(folder)).database_of(service), decode)
+        store = open_store(database_url, decode)
         outcomes = await store.commit(commits)
         assert not [one for one in outcomes if isinstance(one, Exception)]
         await store.close()
@@ -62,7 +72,7 @@ def test_a_live_shop(shop: Server) -> None:
     assert told.json["holds"]
     assert [one["service"] for one in told.json["services"]] == ["cases", "refunds", "liability"]
     assert all(one["records"] == one["position"] > 0 for one in told.json["services"])
-    assert told.json["services"][0]["photos"] == {"files": 0, "damaged": 0, "first": []}
+    assert told.json["services"][0]["photos"] == {"files": 0, "damaged": 0, "first": [], "away": None}
     assert [one["broken"] for one in verified(shop.data_dir, "--order", "TB1001", "--json").json["services"]] == [
         *(None, None, None)
     ]
@@ -106,6 +116,20 @@ def test_a_missing_event_is_named(data: Path) -> None:
     told = verified(data, "cases")
     assert told.status == 1
     assert "✗ cases position 7: no record stands at this position" in told.out
+
+
+def test_a_log_with_a_hole_is_neither_exported_nor_sent(data: Path, tmp_path: Path) -> None:
+    """It is said where an event is missing and how to find out more; no file comes into being."""
+    tampered(data, "DELETE FROM events WHERE position = 8")
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    for command in (
+        ("export", "cases", str(tmp_path / "cases.jsonl")),
+        ("resend", "cases", "--all", "--dry-run", "--url", "http://127.0.0.1:1", "--secret-file", str(secret)),
+    ):
+        told = aftersales("events", *command, "--data-dir", str(data))
+        told.must_fail(1, "damaged at #8", "Nothing was written or sent", "aftersales verify cases")
+    assert list(tmp_path.glob("cases*")) == []
 
 
 def test_several_processes(data: Path) -> None:
@@ -216,12 +240,88 @@ def test_a_checkpoint_that_was_altered(data: Path, tmp_path: Path) -> None:
     verified(data, "--checkpoint", str(tmp_path)).must_fail(2, "proof.key", "private key")
 
 
-def test_a_photo_that_is_gone(data: Path) -> None:
-    """It is named with its case and evidence; the status says so too."""
+def test_on_postgresql(postgres: PostgresCluster, tmp_path: Path) -> None:
+    """Databases of a server are proven too, by several processes, and against a checkpoint that was kept outside; what
+    their owner altered is named, also where positions were numbered anew. The data folder holds nothing but the key.
+    """
+    databases = Databases(postgres.url(), f"{uuid.uuid4().hex[:8]}_")
+    environ = {"DATABASE_URL": databases.url, "DATA_DIR": str(tmp_path / "data"), "LANG": "en"}
+
+    async def prepare() -> None:
+        await databases.make()
+        await databases.migrate(tmp_path)
+
+    asyncio.run(prepare())
+    try:
+        log = databases.url.replace("{service}", "cases")
+        grown(log, [append(f"TB{n}", 0, *"abc") for n in range(10)])
+        told = aftersales("verify", "--workers", "2", "--checkpoint", str(tmp_path / "kept"), "--lang", "en", **environ)
+        assert told.status == 0, told.err
+        assert "✓ cases up to position 30: 30 events of 10 streams as written" in told.out
+        assert "✓ liability up to position 0" in told.out
+        assert [one.name for one in (tmp_path / "data").iterdir()] == ["proof.key"]
+        grown(log, [append("TB1", 3, "d")])
+        [kept] = (tmp_path / "kept").glob("cases-*.json")
+        assert aftersales("verify", "--against", str(kept), **environ).status == 0
+        database = databases.name_of("cases")
+        postgres.execute("DROP TRIGGER events_keep ON events", database)
+        postgres.execute("UPDATE events SET actor = 'agent/other' WHERE position = 8", database)
+        told = aftersales("verify", "cases", "--json", **environ)
+        assert (told.status, told.json["services"][0]["broken"]["position"]) == (1, 8)
+        assert aftersales("verify", "cases", "--order", "TB2", **environ).status == 1
+        assert aftersales("verify", "cases", "--order", "TB3", **environ).status == 0
+        postgres.execute("DELETE FROM events WHERE stream = 'TB2'", database)
+        postgres.execute("DELETE FROM streams WHERE stream = 'TB2'", database)
+        told = aftersales("verify", "cases", "--lang", "en", **environ)
+        assert "✗ cases position 7: no record stands at this position" in told.out
+        postgres.execute("UPDATE events SET position = position - 3 WHERE position > 9", database)
+        assert aftersales("verify", "cases", **environ).status == 0, "nothing but a checkpoint shows this"
+        told = aftersales("verify", "--against", str(kept), "--lang", "en", **environ)
+        assert told.status == 1
+        assert "the log ends before the checkpoint" in told.out
+    finally:
+        asyncio.run(databases.drop())
+
+
+@pytest.fixture
+def photo(data: Path) -> None:
+    """An event that names a photo, which is nowhere."""
     event = EvidenceSubmitted(
         case_id="TB1-1", evidence="E1", kind="photo", sha256="ab" * 32, media_type="image/png", size_bytes=1
     )
     written(data, "cases", [Commit(appends=(Append("TB1", 3, [toy_record("e1", event, source="cases")]),))])
+
+
+@pytest.mark.usefixtures("photo")
+def test_photos_that_cannot_be_reached(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object store that does not answer is named with the reason, and is no proof; the log is proven all the same.
+    A place that is none is told before anything is walked."""
+    for name, value in (
+        ("AWS_ENDPOINT", f"http://127.0.0.1:{free_port()}"),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_REGION", "test"),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ):
+        monkeypatch.setenv(name, value)
+    place = {"MEDIA_URL": "s3://evidence/files"}
+    told = aftersales("verify", "cases", "--photos", "--data-dir", str(data), "--lang", "en", **place)
+    assert told.status == 1
+    assert "✓ cases up to position 31" in told.out
+    assert "✗ 0 evidence files, 0 damaged" in told.out
+    assert "s3://evidence/files, where evidence files are kept, cannot be reached" in told.out
+    assert "AFTERSALES_MEDIA_URL" in told.out
+    told = aftersales("verify", "cases", "--photos", "--data-dir", str(data), "--json", **place)
+    assert (told.status, told.json["holds"]) == (1, False)
+    assert told.json["services"][0]["photos"]["away"]["place"] == "s3://evidence/files"
+    aftersales("verify", "cases", "--photos", "--data-dir", str(data), MEDIA_URL="ftp://there").must_fail(
+        2, "ftp://there", "AFTERSALES_MEDIA_URL"
+    )
+
+
+@pytest.mark.usefixtures("photo")
+def test_a_photo_that_is_gone(data: Path) -> None:
+    """It is named with its case and evidence; the status says so too."""
     told = verified(data, "cases", "--photos")
     assert told.status == 1
     assert "✗ 1 evidence file, 1 damaged" in told.out

@@ -71,7 +71,7 @@ withdraw_proposal charge_buyer record_buyer_payment order_reshipment ship_reship
 cancel_reshipment request_deposit record_deposit forfeit_deposit authorise_return ship_return receive_return
 cancel_return record_insurance_result request_refund escalate report_issue record_finding close_case
 reopen_case follow_up invite_review rate confirm_payout retry_payout report_stock assign_liability
-record_recovery record_order
+record_recovery record_order erase_personal_data
 """
 EVENTS = """
 case.opened promise.made promise.broken case.reclassified case.assigned evidence.submitted evidence.accepted
@@ -83,8 +83,9 @@ deposit.requested deposit.collected deposit.forfeited deposit.returned return.au
 return.received return.cancelled insurance.paid insurance.failed refund.requested refund.calculated
 payout.requested payout.succeeded payout.failed payout.unknown return_freight.reimbursed refund.settled
 case.escalated issue.reported finding.recorded case.closed case.reopened follow_up.recorded review.invited
-case.rated liability.assigned loss.charged loss.reversed loss.recovered order.recorded stock.reported
-stock.reserved stock.awaited stock.freed settlement.updated loss.recorded liability.determined
+case.rated personal_data.erased liability.assigned loss.charged loss.reversed loss.recovered order.recorded
+stock.reported stock.reserved stock.awaited stock.freed settlement.updated loss.recorded liability.determined
+operation.started operation.paused operation.resumed operation.cancelled operation.finished operation.failed
 """
 
 

@@ -75,42 +75,42 @@ def test_a_sound_shop_gives_no_finding(books: Books) -> None:
             "liability",
             "UPDATE inbox SET sequence = 1 WHERE source = 'refunds' AND stream = 'TB2'",
             "refunds/TB2",
-            "aftersales rewind liability liability-hears-refunds",
+            "aftersales rewind liability liability-hears-refunds --by NAME",
         ),
         (
             "checkpoints",
             "refunds",
             "UPDATE checkpoints SET position = 9999 WHERE consumer = 'refunds-hears-cases'",
             "refunds-hears-cases cases",
-            "aftersales rewind refunds refunds-hears-cases",
+            "aftersales rewind refunds refunds-hears-cases --by NAME",
         ),
         (
             "checkpoints",
             "cases",
             "UPDATE checkpoints SET position = 9999 WHERE consumer = 'views'",
             "views cases",
-            "aftersales rebuild cases",
+            "aftersales rebuild cases --swap --by NAME",
         ),
         (
             "tables",
             "refunds",
             "UPDATE settlement_view SET net_fen = net_fen + 1 WHERE case_id = 'TB1-1'",
             "settlement_view TB1-1",
-            "aftersales rebuild refunds",
+            "aftersales rebuild refunds --swap --by NAME",
         ),
         (
             "tables",
             "cases",
             "DELETE FROM case_view WHERE case_id = 'TB2-1'",
             "case_view TB2-1",
-            "aftersales rebuild cases",
+            "aftersales rebuild cases --swap --by NAME",
         ),
         (
             "tables",
             "cases",
             "INSERT INTO stock_view (sku, available, reserved, awaited) VALUES ('GHOST', 1, 0, 0)",
             "stock_view GHOST",
-            "aftersales rebuild cases",
+            "aftersales rebuild cases --swap --by NAME",
         ),
         (
             "tables",
@@ -118,14 +118,14 @@ def test_a_sound_shop_gives_no_finding(books: Books) -> None:
             "INSERT INTO charge_view (case_id, party, order_id, charged_fen, recovered_fen)"
             " VALUES ('TB1-1', 'supplier/X', 'TB1', 1, 0)",
             "charge_view TB1-1/supplier/X",
-            "aftersales rebuild liability",
+            "aftersales rebuild liability --swap --by NAME",
         ),
         (
             "losses",
             "liability",
             "UPDATE loss_view SET suspense_fen = suspense_fen + 1 WHERE case_id = 'TB1-1'",
             "loss_view TB1-1",
-            "aftersales rebuild liability",
+            "aftersales rebuild liability --swap --by NAME",
         ),
     ],
 )
@@ -271,4 +271,5 @@ def test_messages_that_are_dead_or_wait_for_long(books: Books) -> None:
     left_behind(books.folder, parked(1), parked(2, **waits), parked(3, parked_at=time.time(), **waits))
     dead, gap = books.report("parked").findings
     assert dead.mend == "aftersales dlq redrive aftersales.cases.v1/0/7 --service liability --by NAME"
-    assert (gap.where, gap.mend) == ("aftersales.cases.v1/0/8", "aftersales republish cases --from-position 1")
+    assert gap.where == "aftersales.cases.v1/0/8"
+    assert gap.mend == "aftersales republish cases --from-position 1 --by NAME"

@@ -45,7 +45,7 @@ def test_the_named_command_mends(books: Books, check: str, service: str, sql: st
     """Found, mended by exactly the command that was named, and sound again when the shop goes on."""
     books.damage(service, sql)
     found = books.found(check)
-    mended = _run(books, found.mend, "--by", "小李")
+    mended = _run(books, found.mend.replace("NAME", "小李"))
     assert mended.status == 0, (mended.out, mended.err)
     asyncio.run(_goes_on(books.folder))
     report = books.report()
@@ -68,7 +68,14 @@ def test_rewinding_says_first_what_it_would_do(books: Books) -> None:
     assert _stands(books, "cashier") == 2
 
 
-@pytest.mark.parametrize(("consumer", "said"), [("nobody", "aftersales lag"), ("views", "aftersales rebuild refunds")])
+@pytest.mark.parametrize(
+    ("consumer", "said"),
+    [
+        ("nobody", "aftersales lag"),
+        ("views", "aftersales rebuild refunds --swap --by NAME"),
+        ("relay", "aftersales republish refunds --by NAME"),
+    ],
+)
 def test_what_cannot_be_rewound(books: Books, consumer: str, said: str) -> None:
     """A consumer that is not there, or that has a command of its own, is named with the way out."""
     _run(books, f"aftersales rewind refunds {consumer}", "--by", "小李").must_fail(2, said)

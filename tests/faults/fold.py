@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.kernel.naming import is_operation
 from tests.faults.history import Log, Logged
 
 #: Kinds of compensation that are a loss, and the ones that use up what was paid for a line.
@@ -187,6 +188,8 @@ def losses(log: Log) -> dict[str, LossState]:
     """All losses by case."""
     found: dict[str, LossState] = {}
     for event in log.own():
+        if is_operation(event.stream):
+            continue
         body = json.loads(event.data)
         loss = found.setdefault(event.subject, LossState(event.stream))
         match event.type:

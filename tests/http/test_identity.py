@@ -1,4 +1,4 @@
-"""Who is let in: signed, unexpired tokens of this system, and nobody else (issue: Bad input; `conventions.md` HTTP)."""
+"""Who is let in: signed, unexpired tokens of this system, and nobody else (`conventions.md` HTTP)."""
 
 import base64
 import json

@@ -90,6 +90,26 @@ def test_charges_and_balances_as_of_a_moment(server: Server, story: dict[str, An
     assert told["as_of"] is None
 
 
+def test_explanations_as_of_a_moment(server: Server, story: dict[str, Any]) -> None:
+    """A figure is explained as it was then, from the events of then, and says of when that is; what was not there yet
+    is said to have come later."""
+    path = f"/v1/cases/{story['case_id']}"
+    answer = server.get(f"{path}/charges/explanation?as_of=2026-10-07")
+    then, now = answer.body, server.get(f"{path}/charges/explanation").body
+    assert (then["figure_fen"], now["figure_fen"]) == (2000, 2500)
+    assert (then["holds"], then["as_of"]["position"]) == (True, story["heads"][7]["liability"])
+    assert now["as_of"] is None
+    assert answer.headers["ETag"] != server.get(f"{path}/charges/explanation").headers["ETag"]
+    courier = f"{path}/charges/explanation?party=courier/YTO"
+    assert server.get(f"{courier}&as_of=2026-10-09").body["figure_fen"] == 2500
+    _refused(server.get(f"{courier}&as_of=2026-10-08"), "as_of", "not_yet")
+    settled = server.get(f"{path}/settlement/explanation?as_of={story['heads'][6]['refunds']}").body
+    assert (settled["log"], settled["figure_fen"]) == ("refunds", 0)
+    for figure in ("charges", "settlement"):
+        _refused(server.get(f"{path}/{figure}/explanation?as_of=2026-10-05"), "as_of", "not_yet")
+        assert server.get(f"/v1/cases/TB999-1/{figure}/explanation?as_of=2026-10-05").status == 404
+
+
 def test_what_was_not_there_yet(server: Server, story: dict[str, Any]) -> None:
     """An order or case that came later is said to have, in each service; one that never was is unknown."""
     case_id, order_id = story["case_id"], story["order_id"]

@@ -1,4 +1,4 @@
-"""The API keeps what its document says, whatever is sent (issue: Bad input)."""
+"""The API keeps what its document says, whatever is sent."""
 
 from itertools import count
 from typing import Any

@@ -52,7 +52,9 @@ class PostgresDatabase:
             await connection.close()
 
     async def empty(self) -> None:
-        await self.execute("TRUNCATE events, streams, inbox, checkpoints, answers, leases, parked_messages, notes")
+        await self.execute(
+            "TRUNCATE events, streams, inbox, checkpoints, answers, leases, parked_messages, text_keys, notes"
+        )
 
     async def close_stores(self) -> None:
         while self.stores:

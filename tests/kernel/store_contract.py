@@ -747,6 +747,7 @@ class TakeoverContract(_OnDatabase):
         other = database.open()
         assert await store.hold("relay", "a", 60)
         assert not await other.hold("relay", "b", 60)
+        assert (await other.holder("relay"), await other.holder("steward")) == ("a", "")
         assert await other.hold("steward", "b", 60)
         assert await store.hold("relay", "a", 60)
         await other.let_go("relay", "b")

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sqlalchemy import Engine, event
 from services.kernel.appender import Appender
 from services.kernel.event_store import Append, Checkpoint, Commit, IdempotentAnswer, InboxMark, Statement
 from services.kernel.proof import verify
+from tests.children import Children, children_of
 from tests.kernel.store_contract import append, commit, new
 from tests.kernel.test_sqlite_store import SqliteDatabase, open_store
 
@@ -42,22 +44,20 @@ def whole_commit(stream: str) -> Commit:
     )
 
 
-def killed_at(url: str, statement: int) -> tuple[int, list[str]]:
-    """Run the child; gives its exit code and the lines that it got out."""
-    done = subprocess.run(
-        [sys.executable, "-m", __name__, url, str(statement)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode, done.stdout.split()
+@pytest.fixture(scope="module")
+def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
+    """Processes that die."""
+    with children_of(__name__, tmp_path_factory.mktemp("children")) as children:
+        yield children
 
 
-async def test_commit_survives_a_kill_whole_or_not_at_all(tmp_path: Path) -> None:
+async def test_commit_survives_a_kill_whole_or_not_at_all(tmp_path: Path, children: Children) -> None:
     """Whichever statement of the commit the process dies at, afterwards the log holds all of it or nothing,
     the chain fits, what was acknowledged before is there, and the next process goes on."""
     outcomes = []
     for statement in range(1, NEVER):
         database = await asyncio.to_thread(SqliteDatabase, tmp_path / f"killed-{statement}.db")
-        code, lines = await asyncio.to_thread(killed_at, database.url, statement)
+        code, lines = await asyncio.to_thread(children.run, database.url, str(statement))
         store = open_store(database.url)
         written = await store.head("TB1") is not None
         assert [record.id for record in await store.read_stream("before")] == ["first"], "acknowledged before"
@@ -77,6 +77,7 @@ async def test_commit_survives_a_kill_whole_or_not_at_all(tmp_path: Path) -> Non
         if code == 0:
             break
     *killed, finished = outcomes
+    assert {code for code, _, _ in killed} == {-signal.SIGKILL}
     assert finished == (0, True, ["ready", "acknowledged"])
     assert len(killed) >= 10, "each statement of the commit was hit once"
     assert all(lines == ["ready"] for _, _, lines in killed)
@@ -92,14 +93,14 @@ async def test_acknowledged_commits_survive_a_kill_under_load(tmp_path: Path, af
     )
     assert child.stdout
     assert await child.stdout.readline() == b"ready\n"
+    first = (await child.stdout.readline()).decode().strip()
     await asyncio.sleep(after_s)
     child.kill()
     rest = (await child.stdout.read()).decode()
-    acknowledged = set(rest[: rest.rfind("\n") + 1].split())
+    acknowledged = {first, *rest[: rest.rfind("\n") + 1].split()}
     await child.wait()
     store = open_store(database.url)
     written = {head.stream for head in await store.streams(limit=1_000_000)}
-    assert acknowledged
     assert acknowledged <= written
     assert len(await store.read_log(0, 1_000_000)) == 2 * len(written), "each commit has two events"
     assert await verify(store) is None

@@ -23,7 +23,8 @@ from services.kernel.settings import load_settings
 from services.kernel.stores import open_store
 from services.stack.kafka import KafkaCluster
 from tests.kernel.kafka import make_topic, messages_in
-from tests.kernel.toy import NOON, decode, url_of
+from tests.kernel.store_contract import new
+from tests.kernel.toy import decode, url_of
 
 SOURCE = "cases"
 
@@ -70,6 +71,12 @@ class Log:
             await appender.close()
         await self.appender.close()
         await self.store.close()
+
+
+@pytest.fixture(scope="module")
+def kafka(broker_to_harm: KafkaCluster) -> KafkaCluster:
+    """Tests of this module kill or freeze their broker."""
+    return broker_to_harm
 
 
 @pytest.fixture
@@ -269,20 +276,13 @@ async def _make_topics(connection: Connection, alter: bool = False) -> None:
 
 
 def _new(stream: str, data: bytes | None) -> NewRecord:
-    id = str(uuid7())
-    return NewRecord(
-        id=id,
-        type="toy.mentioned",
-        schema=1,
+    return new(
+        str(uuid7()),
         source=SOURCE,
+        type="toy.mentioned",
         subject=f"{stream}-1",
-        time=NOON,
-        actor="agent/小李",
-        correlation_id=id,
-        causation_id="cause",
-        policy="2026-11-22",
+        correlation_id=stream,
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        event=None,
         data=data or msgspec.json.encode({"case_id": f"{stream}-1"}),
     )
 

@@ -9,7 +9,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from services.kernel.postgres import transaction as transaction_module
 from services.kernel.postgres.store import PostgresStore
 from services.kernel.postgres.transaction import Judging
 from services.kernel.proof import verify
+from tests.children import Children, children_of
 from tests.kernel.postgres import PostgresDatabase, open_store
 from tests.kernel.store_contract import append, commit, ids, new
 from tests.kernel.test_crash import whole_commit
@@ -30,6 +31,13 @@ from tests.kernel.test_crash import whole_commit
 NEVER = 1_000
 BARE = "bare"
 """A commit without read tables: judged first, then one statement is the whole transaction."""
+
+
+@pytest.fixture(scope="module")
+def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
+    """Processes that die."""
+    with children_of(__name__, tmp_path_factory.mktemp("children")) as children:
+        yield children
 
 
 async def test_no_tail_reader_ever_passes_an_uncommitted_event_of_any_process(
@@ -92,19 +100,21 @@ async def test_no_tail_reader_ever_passes_an_uncommitted_event_of_any_process(
     ],
 )
 async def test_commit_survives_a_kill_whole_or_not_at_all(
-    postgres_database: PostgresDatabase, kind: str, first_try: Judging, statements: int
+    postgres_database: PostgresDatabase, children: Children, kind: str, first_try: Judging, statements: int
 ) -> None:
     """Whichever statement of the commit the process dies at, afterwards the log holds all of it or nothing, what was
     acknowledged before is there, and the next process goes on at once."""
     outcomes = []
     for statement in range(1, NEVER):
         await postgres_database.empty()
-        code, lines = await asyncio.to_thread(_killed_at, postgres_database.url, kind, first_try, statement)
+        dies = (postgres_database.url, kind, first_try.name, str(statement))
+        code, lines = await asyncio.to_thread(children.run, *dies)
         written = await _all_or_nothing(postgres_database.open(), kind)
         outcomes.append((code, written, lines))
         if code == 0:
             break
     *killed, finished = outcomes
+    assert {code for code, _, _ in killed} == {-signal.SIGKILL}
     assert finished == (0, True, ["ready", "acknowledged"])
     assert len(killed) == statements, "each statement of the commit was hit once"
     assert all(lines == ["ready"] for _, _, lines in killed)
@@ -253,13 +263,6 @@ async def _whole_log(store: PostgresStore) -> list[Record]:
 def _from(first_try: Judging) -> tuple[Judging, ...]:
     """The ways to judge, from this one on."""
     return tuple(Judging)[tuple(Judging).index(first_try) :]
-
-
-def _killed_at(url: str, kind: str, first_try: Judging, statement: int) -> tuple[int, list[str]]:
-    command = [sys.executable, "-m", __name__, url, kind, first_try.name, str(statement)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode, done.stdout.split()
 
 
 async def _child(url: str, *what: str) -> asyncio.subprocess.Process:

@@ -31,12 +31,10 @@ CHANGES = ("UPDATE events SET actor = 'x'", "DELETE FROM events")
 
 PARENT = """
 import asyncio, multiprocessing, sys
-from services.kernel.proof.walk import Span
 from services.kernel.proof.workers import workers
 
 async def begin():
-    with workers(sys.argv[1], 1) as by:
-        await by(Span(), (1,))
+    with workers(None, sys.argv[1], 2):
         print(multiprocessing.active_children()[0].pid, flush=True)
         await asyncio.sleep(60)
 

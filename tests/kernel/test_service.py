@@ -14,8 +14,8 @@ from services.cases.views import CasesViews
 from services.kernel.clock import ManualClock
 from services.kernel.event_store import Checkpoint, Commit, StoreUnavailable
 from services.kernel.followers import Followers
-from services.kernel.freshness import WrittenElsewhere
-from services.kernel.service import Part, Service, TablesStandStill, Timer
+from services.kernel.freshness import TablesStandStill, WrittenElsewhere
+from services.kernel.service import Part, Service, Timer
 from services.kernel.settings import load_settings
 from tests.kernel.bus_contract import until
 from tests.kernel.toy import BY_AGENT, MIGRATIONS, NOON

@@ -62,6 +62,14 @@ def test_killed_server_starts_again(folder: Path) -> None:
     cluster.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux flushes a whole file system at once")
+def test_flushes_like_a_real_one_and_recovers_quickly(postgres: PostgresCluster) -> None:
+    """What is committed is flushed to disk, and a crash costs no flush of each single file."""
+    holds = "current_setting('fsync') = 'on' AND current_setting('recovery_init_sync_method', true) = 'syncfs'"
+    since = "current_setting('server_version_num')::int < 140000"
+    postgres.execute(f"DO $$ BEGIN ASSERT {since} OR {holds}; END $$")
+
+
 def test_server_that_somebody_killed_starts_again_at_the_first_try(folder: Path) -> None:
     """Whoever kills the server from outside waits for nothing: what its sessions still hold is waited for here."""
     cluster = PostgresCluster(folder)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from services.kernel.event_store import EventStore
+from services.kernel.log import NoSuchRange
 from services.kernel.long_work import CalledOff
 from services.kernel.proof import root, verify
 from services.transfer import selection as selecting
@@ -18,7 +19,7 @@ from services.transfer.files import OpenFile
 from services.transfer.formats import FileAltered, FileCut, FileRefused, Format, NoFileOfEvents
 from services.transfer.importing import AtWork, DoesNotFit, NotWhole, UnknownTypes, check, import_events
 from services.transfer.lines import Digest, Heading, Manifest, line_of, row_of
-from services.transfer.selection import NoSuchRange, Selection
+from services.transfer.selection import Selection
 from tests.transfer.conftest import NewLog
 from tests.transfer.history import ODD, decode, everything, grow, inbox
 
@@ -279,7 +280,9 @@ async def test_not_while_the_service_works(new_log: NewLog, tmp_path: Path) -> N
     await there.let_go("steward", "a process")
 
     async def tell(done: int, total: int) -> None:
-        held.append(await there.hold("relay", "a process", 0.001))
+        held.append(await there.hold("relay", "a process", 1))
+        if held[-1]:  # while the file was only checked
+            await there.let_go("relay", "a process")
 
     held: list[bool] = []
     await import_events(tmp_path / "all.jsonl", there, decode, tell)

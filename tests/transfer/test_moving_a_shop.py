@@ -11,6 +11,7 @@ from services.kernel.proof import verify
 from services.kernel.stores import open_store
 from services.transfer.exporting import export
 from services.transfer.importing import import_events
+from services.transfer.keys import export_keys, import_keys
 from services.transfer.selection import Selection
 from tests.shop import Shop, check_books
 
@@ -25,7 +26,8 @@ SERVICE_FOLDERS = Path(__file__).parents[2] / "services"
 
 async def test_a_shop_moves(tmp_path: Path, shop: Shop) -> None:
     """Cases, payouts and losses are the same in the new installation once its read tables built themselves; nothing
-    that was heard before is handled again, and a new case takes its whole way there."""
+    that was heard before is handled again, and a new case takes its whole way there. What people wrote is read with the
+    keys that were taken along."""
     await shop.order("TB1")
     await shop.must("POST", "/v1/cases", {"order_id": "TB1", "problem": "logistics_delay", "description": "晚了"})
     for command, body in COMPENSATED:
@@ -37,6 +39,7 @@ async def test_a_shop_moves(tmp_path: Path, shop: Shop) -> None:
     for service in SERVICES:
         log = shop.service(service).store
         await export(log, service, Selection(), tmp_path / f"{service}.jsonl.gz", "jsonl")
+    await export_keys(shop.service("cases").store, tmp_path / "keys")
     sizes = {service: await shop.service(service).store.head_position() for service in SERVICES}
     await shop.stop()
 
@@ -47,6 +50,8 @@ async def test_a_shop_moves(tmp_path: Path, shop: Shop) -> None:
         store = open_store(url, decode)
         await import_events(tmp_path / f"{service}.jsonl.gz", store, decode)
         assert await verify(store) is None
+        if service == "cases":
+            await import_keys(store, tmp_path / "keys")
         await store.close()
     try:
         new.clock.set(shop.clock.now())

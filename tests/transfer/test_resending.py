@@ -11,10 +11,11 @@ from contracts import envelope
 from services.kernel.event_store import Checkpoint, Commit, EventStore
 from services.kernel.kafka.connection import BrokerAway, Connection
 from services.kernel.kafka.relay import Relay
-from services.kernel.log import Record
+from services.kernel.log import NoSuchRange, Record
 from services.kernel.long_work import CalledOff
 from services.stack.kafka import KafkaCluster
 from services.transfer import replay
+from services.transfer.exporting import LogDamaged
 from services.transfer.replay import Endpoint, NoTopic, NotTaken, Topic
 from services.transfer.resending import (
     ForeignTopic,
@@ -24,7 +25,7 @@ from services.transfer.resending import (
     may_send_to,
     resend,
 )
-from services.transfer.selection import NoSuchRange, Selection
+from services.transfer.selection import Selection
 from tests.kernel.kafka import make_topic, messages_in
 from tests.transfer.conftest import NewLog
 from tests.transfer.receiver import SECRET, receiving
@@ -102,6 +103,35 @@ async def test_called_off(store: EventStore) -> None:
 
     with pytest.raises(CalledOff):
         await resend(store, "cases", ALL, Kept(), tell=tell)
+
+
+@pytest.mark.parametrize(
+    ("damage", "asked", "where"),
+    [
+        ("DELETE FROM events WHERE position = 20", ALL, "#20"),
+        ("DELETE FROM events WHERE position = 20", Selection(first=15, types=("case.rated",)), "#20"),
+        ("DELETE FROM events WHERE stream = 'TB1' AND version = 3", Selection(order="TB1"), "TB1 v3"),
+        (
+            "UPDATE events SET actor = 'agent/x' WHERE stream = 'TB1' AND version = 3",
+            Selection(case="TB1-1"),
+            "TB1 v3 #15",
+        ),
+    ],
+)
+async def test_a_log_with_a_hole(new_log: NewLog, damage: str, asked: Selection, where: str) -> None:
+    """Nothing is sent of a log from which events are missing, nor of an order that was altered; what stands before the
+    hole can be sent."""
+    store: Any = await new_log("damaged", 60)
+    for trigger in ("events_keep_delete", "events_keep_update"):
+        await store._written(f"DROP TRIGGER IF EXISTS {trigger}", ())
+    await store._written(damage, ())
+    target = Kept()
+    with pytest.raises(LogDamaged) as raised:
+        await resend(store, "cases", asked, target)
+    assert raised.value.where == where
+    assert not target.records
+    await resend(store, "cases", Selection(last=14), target)
+    assert target.records
 
 
 async def test_where_it_stopped(store: EventStore) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from services.kernel.event_store import EventStore
+from services.kernel.log import NoSuchRange
 from services.transfer import selection as selecting
-from services.transfer.selection import NoSuchRange, Selection, latest, pages
+from services.transfer.selection import Selection, latest, pages
 from tests.transfer.conftest import NewLog
 from tests.transfer.history import NOON, grow
 
@@ -48,7 +49,7 @@ async def found(store: EventStore, **asked: Any) -> list[int]:
         ({"types": ("refund.calculated",), "last": 10}, [3, 6, 9]),
         ({"first": 5, "last": 8}, [5, 6, 7, 8]),
         ({"first": 32}, [32]),
-        ({"since": NOON + timedelta(minutes=30), "until": NOON + timedelta(minutes=32)}, [30, 31]),
+        ({"since": NOON + timedelta(minutes=30), "until": NOON + timedelta(minutes=32)}, [30, 31, 32]),
         ({"party": "courier"}, [31, 32]),
         ({"party": "courier/YTO"}, [31, 32]),
         ({"party": "courier/YT"}, []),

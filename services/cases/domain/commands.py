@@ -68,6 +68,13 @@ class RecordOrder(Command, frozen=True, kw_only=True):
     freight_insurance: FreightInsurance | None = None
 
 
+class ErasePersonalData(Command, frozen=True, kw_only=True):
+    """The words of people about the order are to be readable by nobody any more; `reason` is kept, and readable."""
+
+    order_id: OrderId
+    reason: Text
+
+
 class OpenCase(Command, frozen=True, kw_only=True):
     order_id: OrderId
     problem: Code

@@ -27,7 +27,7 @@ def propose_compensation(s: Situation, body: ProposeCompensation) -> Events:
         _check_paid(s, allocation)
     proposal = f"P{len(s.case.proposals) + 1}"
     total = s.file.compensation_fen() + body.amount_fen
-    approver = _check_reward(s, body.amount_fen) if body.kind == GOOD_REVIEW_REWARD else _approver(s, total)
+    approver = approver_of(s, body.kind, body.amount_fen)
     events: list[c.CompensationProposed | c.ApprovalRequested] = [
         c.CompensationProposed(
             case_id=s.case_id,
@@ -74,12 +74,20 @@ def _check_paid(s: Situation, allocation: tuple[c.LineAmount, ...]) -> None:
             raise Refusal("exceeds_paid", line_id=part.line_id, paid_fen=account.paid_fen, given_fen=given)
 
 
-def _check_reward(s: Situation, amount_fen: int) -> str:
+def approver_of(s: Situation, kind: str, amount_fen: int) -> str:
+    """The role that must approve an offer beside all that counts already, empty where the actor may give it. Raises
+    `Refusal` `authority_exceeded` where nobody may."""
+    if kind == GOOD_REVIEW_REWARD:
+        _check_reward(s, amount_fen)
+        return ""
+    return _approver(s, s.file.compensation_fen() + amount_fen)
+
+
+def _check_reward(s: Situation, amount_fen: int) -> None:
     given = sum(one.amount_fen for one in s.case.proposals.values() if one.kind == GOOD_REVIEW_REWARD and one.counts)
     limit = s.policy.authority.good_review_reward
     if given + amount_fen > limit:
         raise Refusal("authority_exceeded", limit_fen=limit, total_fen=given + amount_fen)
-    return ""
 
 
 def _approver(s: Situation, total_fen: int) -> str:

@@ -20,6 +20,7 @@ from services.kernel.refusal import Refusal
 AGENTS = frozenset(LADDER)
 LEADS = AGENTS - {"agent"}
 WAREHOUSE, FINANCE, SERVICE = frozenset({"warehouse"}), frozenset({"finance"}), frozenset({"service"})
+MANAGER = frozenset({"store_manager"})
 
 #: Works on a closed case (`domain.md` §3 Order of refusals), as far as it is a command of this service.
 ON_CLOSED = frozenset({"record_insurance_result", "follow_up", "invite_review", "rate", "reopen_case"})
@@ -119,6 +120,7 @@ class CasesDomain:
             "record_order": CommandSpec(commands.RecordOrder, AGENTS | SERVICE, _record_order, _check_order),
             "open_case": CommandSpec(commands.OpenCase, AGENTS | SERVICE, self._open_case, self._check_opening),
             "report_stock": CommandSpec(commands.ReportStock, AGENTS | WAREHOUSE | SERVICE, _report_stock),
+            "erase_personal_data": CommandSpec(commands.ErasePersonalData, MANAGER, _erase_personal_data),
             **{name: self._bind(*row) for name, row in CASE_COMMANDS.items()},
         }
 
@@ -156,7 +158,7 @@ class CasesDomain:
     def check_known(self, file: Any, case_id: str, command: str, body: Mapping[str, Any]) -> None:
         if command in ("record_order", "report_stock"):
             return
-        if command == "open_case":
+        if command in ("open_case", "erase_personal_data"):
             if not isinstance(file, OrderFile) or file.order is None:
                 raise Refusal("unknown_order", order_id=body.get("order_id"))
             _check_lines_known(file.lines, body)
@@ -220,6 +222,10 @@ def _record_order(file: OrderFile, _: str, body: commands.RecordOrder, context: 
 
 def _check_order(file: OrderFile, _: str, body: commands.RecordOrder, context: Context) -> None:
     opening.check_order(file, body, context)
+
+
+def _erase_personal_data(file: OrderFile, _: str, body: commands.ErasePersonalData, context: Context) -> Events:
+    return opening.erase_personal_data(file, body, context)
 
 
 def _report_stock(_: StockFile, __: str, body: commands.ReportStock, ___: Context) -> Events:

@@ -34,6 +34,8 @@ class OrderFile:
         self.lines: dict[str, Line] = {}
         self.accounts: dict[str, LineAccount] = {}
         self.cases: dict[str, Case] = {}
+        #: Nobody wrote anything since the key of what was written before was destroyed.
+        self.erased = False
 
     # -- what the rules ask of all cases together
 
@@ -103,6 +105,7 @@ class OrderFile:
 
     def evolve(self, fact: Fact) -> None:
         event = fact.event
+        self.erased = isinstance(event, c.PersonalDataErased)
         if isinstance(event, OrderRecorded):
             self._record_order(event.order)
         elif isinstance(event, c.CaseOpened):

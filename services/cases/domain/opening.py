@@ -1,13 +1,13 @@
 """Orders come in, cases are opened, sorted and given to somebody."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from contracts.events import cases as c
 from contracts.events.orders import Line, Order, OrderRecorded
 from contracts.policy import Policy
-from services.cases.domain.commands import AssignCase, OpenCase, Reclassify, RecordOrder
+from services.cases.domain.commands import AssignCase, ErasePersonalData, OpenCase, Reclassify, RecordOrder
 from services.cases.domain.file import OrderFile
 from services.cases.domain.situation import Situation, stuck
 from services.kernel.decider import Context, Events
@@ -76,7 +76,6 @@ def open_case(policy: Policy, file: OrderFile, body: OpenCase, context: Context)
         if quantity > bought[line_id]:
             raise Refusal("exceeds_quantity", line_id=line_id, quantity=quantity, left=bought[line_id])
     case_id = f"{file.order_id}-{len(file.cases) + 1}"
-    promise = policy.promise
     return [
         c.CaseOpened(
             case_id=case_id,
@@ -88,12 +87,18 @@ def open_case(policy: Policy, file: OrderFile, body: OpenCase, context: Context)
             urgent=body.urgent,
             channel_refund_id=body.channel_refund_id or "",
         ),
-        c.PromiseMade(
-            case_id=case_id,
-            first_answer_due_at=context.now + timedelta(hours=promise.first_answer_hours),
-            solution_due_at=context.now + timedelta(hours=promise.solution_hours),
-        ),
+        promised(policy, case_id, context.now),
     ]
+
+
+def promised(policy: Policy, case_id: str, opened_at: datetime) -> c.PromiseMade:
+    """By when the buyer of a case that is opened then gets a first answer and a solution."""
+    promise = policy.promise
+    return c.PromiseMade(
+        case_id=case_id,
+        first_answer_due_at=opened_at + timedelta(hours=promise.first_answer_hours),
+        solution_due_at=opened_at + timedelta(hours=promise.solution_hours),
+    )
 
 
 def check_reclassification(s: Situation, body: Reclassify) -> None:
@@ -134,3 +139,8 @@ def assign_case(s: Situation, body: AssignCase) -> Events:
     if s.case.assignee == name:
         raise stuck("assigned")
     return [c.CaseAssigned(case_id=s.case_id, to=name)]
+
+
+def erase_personal_data(file: OrderFile, body: ErasePersonalData, _: Context) -> Events:
+    """Have the key of the order's texts destroyed; once is enough, as long as nothing happens afterwards."""
+    return [] if file.erased else [c.PersonalDataErased(order_id=file.order_id, reason=body.reason)]

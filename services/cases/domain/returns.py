@@ -4,7 +4,7 @@ from collections import Counter
 
 from contracts.events import cases as c
 from services.cases.domain import matrix
-from services.cases.domain.case import Return
+from services.cases.domain.case import Case, Return
 from services.cases.domain.commands import (
     AuthoriseReturn,
     CancelReturn,
@@ -58,7 +58,7 @@ def authorise_return(s: Situation, body: AuthoriseReturn) -> Events:
             case_id=s.case_id,
             return_id=f"RT{len(s.case.returns) + 1}",
             lines=_lines(body.lines),
-            freight_borne_by=body.freight_borne_by or _freight_borne_by(s),
+            freight_borne_by=body.freight_borne_by or freight_borne_by(s.case),
         )
     ]
 
@@ -68,10 +68,11 @@ def _require_lead(s: Situation, command: str) -> None:
         raise Refusal("forbidden", command=command, role="team_lead")
 
 
-def _freight_borne_by(s: Situation) -> str:
-    if s.case.cause is not None:
-        return s.case.cause.freight_borne_by
-    return "buyer" if s.case.reason == "no_reason_7_days" else "merchant"
+def freight_borne_by(case: Case) -> str:
+    """Who bears return freight where nobody says otherwise: `buyer` or `merchant`."""
+    if case.cause is not None:
+        return case.cause.freight_borne_by
+    return "buyer" if case.reason == "no_reason_7_days" else "merchant"
 
 
 def _lines(lines: tuple[LineQuantity, ...]) -> tuple[c.LineQuantity, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import msgspec
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from services.cases.media.stored_file import StoredFile
@@ -30,6 +31,14 @@ class DamagedFile(Exception):
     """What is stored is not what was put there; uploading the original again restores it."""
 
 
+class MediaAway(Exception):
+    """The place where files are kept cannot be reached, or does not let us in (`reason`)."""
+
+    def __init__(self, place: str, error: Exception) -> None:
+        self.place, self.reason = place, str(error).partition("\n")[0]
+        super().__init__(f"{place}: {self.reason}")
+
+
 class MediaStore:
     """Evidence files by their SHA-256, each stored once and never changed.
 
@@ -46,10 +55,15 @@ class MediaStore:
         """Keep files in a folder (made when missing), or under a URL such as `s3://bucket/evidence`.
 
         `options` go to the object store as they are (`endpoint`, `region`, keys, …). OSS is reached as S3, by
-        its own endpoint and `virtual_hosted_style_request`. An `http://` endpoint is taken at its word.
+        its own endpoint and `virtual_hosted_style_request`. An `http://` endpoint is taken at its word. Raises
+        MediaAway for a URL that names no place.
         """
         self._limits = limits or MediaLimits()
-        self._store = _store_at(str(place), options or {})
+        self._place = str(place)
+        try:
+            self._store = _store_at(self._place, options or {})
+        except BaseError as error:
+            raise MediaAway(self._place, error) from error
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def put(self, raw: bytes) -> StoredFile:
@@ -62,7 +76,7 @@ class MediaStore:
         return file
 
     async def open(self, sha256: str) -> tuple[StoredFile, bytes]:
-        """Return a file and its bytes. Raises UnknownFile, or DamagedFile when they fail the hash."""
+        """Return a file and its bytes. Raises UnknownFile, DamagedFile when they fail the hash, or MediaAway."""
         file = await self.describe(sha256)
         if file is None:
             raise UnknownFile(sha256)
@@ -72,7 +86,7 @@ class MediaStore:
         return file, data
 
     async def describe(self, sha256: str) -> StoredFile | None:
-        """Return what is known of a file without reading it, or None. Raises DamagedFile."""
+        """Return what is known of a file without reading it, or None. Raises DamagedFile, MediaAway."""
         if not _SHA256.fullmatch(sha256):  # also keeps paths out
             return None
         text = await self._read(_description_path(sha256))
@@ -100,9 +114,11 @@ class MediaStore:
     async def _read(self, path: str) -> bytes | None:
         try:
             result = await self._store.get_async(path)
+            return bytes(await result.bytes_async())
         except FileNotFoundError:
             return None
-        return bytes(await result.bytes_async())
+        except (BaseError, OSError) as error:
+            raise MediaAway(self._place, error) from error
 
     async def _write(self, path: str, data: bytes) -> None:
         """Write at once or not at all: the store puts the bytes aside and renames, or takes one request."""

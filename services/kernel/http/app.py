@@ -17,10 +17,12 @@ from services.kernel.http import trace
 from services.kernel.http.docs import Docs, docs_credentials
 from services.kernel.http.identity import ACTOR, Tokens
 from services.kernel.http.problem import problem
+from services.kernel.http.revealing import revealed
 from services.kernel.logging import begin_work
 from services.kernel.metrics import REQUEST_SECONDS
 from services.kernel.naming import order_of
 from services.kernel.refusal import Refusal
+from services.kernel.sealing import Texts
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger(__name__)
@@ -29,10 +31,12 @@ log = structlog.get_logger(__name__)
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 #: Paths whose callers prove themselves by a signature of their own.
 SIGNED_PATHS = frozenset({"/v1/gateway/callbacks"})
-#: What concerns the running system and not the shop, and who may; all other reads are for every role.
+#: What concerns the running system and not the shop, with all that is below it, and who may; all other reads are for
+#: every role.
 OPERATORS: Mapping[str, frozenset[str]] = {
     "/metrics": frozenset({"store_manager", "service"}),
     "/v1/clock": frozenset({"store_manager", "service"}),
+    "/v1/operations": frozenset({"store_manager", "service"}),
 }
 
 #: Whose routes are whose, for metrics and traces: the address (as a template) → the service.
@@ -55,13 +59,14 @@ def make_app(
     policy: Policy,
     tokens: Tokens,
     clock: Clock,
+    texts: Texts,
     service: str = SERVER,
     elsewhere: Callable[[str, str], str] = lambda method, path: "",
 ) -> web.Application:
     """An application that answers nothing but health to strangers, and describes itself at `/docs`.
 
-    `service`: whose routes are all that `add_routes` is not told of; `elsewhere`: which service answers requests of a
-    method to a path that nobody here does, if any.
+    `texts`: what opens the words of people for those who read them. `service`: whose routes are all that `add_routes`
+    is not told of; `elsewhere`: which service answers requests of a method to a path that nobody here does, if any.
     """
 
     @web.middleware
@@ -86,7 +91,9 @@ def make_app(
         try:
             if request.path not in OPEN_PATHS and request.path not in SIGNED_PATHS:
                 request[ACTOR] = _admitted(tokens.actor(_credentials(request), clock.now()), request)
-            return await handler(request)
+            response = await handler(request)
+            await revealed(request, response, texts)
+            return response
         except Refusal as refusal:
             headers = _UNKNOWN_IDENTITY if refusal.code == "unauthenticated" else None
             return problem(policy, refusal, request, headers)
@@ -147,9 +154,9 @@ def _credentials(request: web.Request) -> str | None:
 
 
 def _admitted(actor: Actor, request: web.Request) -> Actor:
-    roles = OPERATORS.get(request.path)
-    if roles is not None and actor.role not in roles:
-        raise Refusal("forbidden", role="store_manager")
+    for path, roles in OPERATORS.items():
+        if (request.path == path or request.path.startswith(f"{path}/")) and actor.role not in roles:
+            raise Refusal("forbidden", role="store_manager")
     return actor
 
 

@@ -16,6 +16,7 @@ from services.kernel.files import Decided, Origin, StaleVersion
 from services.kernel.http.app import actor_of
 from services.kernel.http.body import read_command, read_json
 from services.kernel.http.problem import problem, problem_body, problem_response, status_of
+from services.kernel.http.revealing import WORDS
 from services.kernel.http.trace import TRACE_ID, TRACEPARENT
 from services.kernel.intake import Unfit
 from services.kernel.logging import specify_work
@@ -117,11 +118,9 @@ class CommandDesk:
         The key is not looked up beforehand: an accepted repetition is found by the commit itself, a refused one
         before its answer. So a first request costs no read, and a repeated one gets its first answer all the same.
         """
-        key = http.headers.get("Idempotency-Key", "")
-        if not _KEY.fullmatch(key):
-            raise Refusal("idempotency_key_missing", field="Idempotency-Key")
+        key = idempotency_key(http)
         raw = await read_command(http)
-        version = _expected_version(http)
+        version = expected_version(http)
         about = f"{http.method} {http.path}\0{version}\0".encode()
         request = _Request(name, http, f"{key} {actor_of(http)}", hashlib.sha256(about + raw).digest(), raw, version)
         if request.key in self._running:
@@ -149,7 +148,7 @@ class CommandDesk:
                 specify_work(order_id=target.stream)
             if not isinstance(body, Unfit):
                 body = await self._prepared(request.name, body, target.fields)
-            await self._service.files.command(
+            decided = await self._service.files.command(
                 target.stream,
                 target.case_id,
                 request.name,
@@ -158,12 +157,13 @@ class CommandDesk:
                 expected_version=request.expected_version,
                 answer=answer,
             )
+            request.http[WORDS] = decided.words
         except StaleVersion as stale:
             return await self._refuse(request, target, Refusal("version_conflict", version=stale.version))
         except Refusal as refusal:
             return await self._refuse(request, target, refusal)
         COMMANDS.labels(self._service.name, request.name, "accepted").inc()
-        return _response(answers[-1])
+        return answered(answers[-1])
 
     async def _prepared(self, name: str, body: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any] | Unfit:
         try:
@@ -196,12 +196,12 @@ class CommandDesk:
         now = self._service.clock.now()
         answer = IdempotentAnswer(request.key, request.hash, status_of(refusal.code), body, now)
         await self._service.appender.submit(Commit(answer=answer))
-        return _response(answer)
+        return answered(answer)
 
     def _replay(self, request: _Request, answer: IdempotentAnswer) -> web.Response:
         if answer.request_hash != request.hash:
             return problem(self._policy, Refusal("idempotency_key_reused", field="Idempotency-Key"), request.http)
-        response = _response(answer)
+        response = answered(answer)
         response.headers["Idempotent-Replayed"] = "true"
         return response
 
@@ -225,7 +225,16 @@ def _origin(http: web.Request) -> Origin:
     return Origin(actor_of(http), http[TRACE_ID], http.headers["Idempotency-Key"], http[TRACEPARENT])
 
 
-def _expected_version(http: web.Request) -> int | None:
+def idempotency_key(http: web.Request) -> str:
+    """The key under which a command is taken at most once; raises `Refusal`."""
+    key = http.headers.get("Idempotency-Key", "")
+    if not _KEY.fullmatch(key):
+        raise Refusal("idempotency_key_missing", field="Idempotency-Key")
+    return key
+
+
+def expected_version(http: web.Request) -> int | None:
+    """The version that `If-Match` asks for, None for any; raises `Refusal`."""
     given = http.headers.get("If-Match")
     if given is None or given.strip() == "*":
         return None
@@ -272,7 +281,8 @@ def _told(decided: Decided, case_id: str) -> CommandAnswer:
     return CommandAnswer(version=decided.version, events=events, **made)
 
 
-def _response(answer: IdempotentAnswer) -> web.Response:
+def answered(answer: IdempotentAnswer) -> web.Response:
+    """A kept answer as a response."""
     if answer.status >= 400:
         return problem_response(answer.status, answer.body)
     return web.Response(

@@ -17,7 +17,7 @@ AUDIENCE = "aftersales"
 #: Verified tokens kept in memory, so that a busy client is not verified at every request.
 _CACHED_TOKENS = 4096
 #: The longest name of an actor, in characters.
-_NAME_MAX = 100
+NAME_MAX = 100
 
 
 def unauthenticated(rule: str, zh: str, en: str) -> Refusal:
@@ -83,4 +83,4 @@ def _claimed(claims: dict[str, Any]) -> tuple[Actor, float]:
 
 
 def _is_name(name: str) -> bool:
-    return name.isprintable() and name == name.strip() and 0 < len(name) <= _NAME_MAX
+    return name.isprintable() and name == name.strip() and 0 < len(name) <= NAME_MAX

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from aiohttp import web
 
+from services.kernel.freshness import TablesStandStill
 from services.kernel.http.openapi import Operation, Parameter, describe
 from services.kernel.refusal import Refusal, invalid
-from services.kernel.service import Service, TablesStandStill
+from services.kernel.service import Service
 
 MAX_ROWS = 500
 DEFAULT_ROWS = 50
@@ -76,7 +77,7 @@ async def answer(request: web.Request, service: Service[Any], listing: Listing) 
     """A page of the list that a request asks for."""
     asked = _asked(request, listing)
     where, params = _conditions(asked, listing)
-    limit = _limit(asked)
+    limit = limit_of(asked)
     if asked.get("wait") == "true":
         await _caught_up(service)
     order = ", ".join(f"{column} DESC" for column in listing.order)
@@ -160,7 +161,8 @@ def _value(name: str, filter: Filter, text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
-def _limit(asked: Mapping[str, str]) -> int:
+def limit_of(asked: Mapping[str, str]) -> int:
+    """How many rows a page has; raises `Refusal`."""
     text = asked.get("limit", str(DEFAULT_ROWS))
     if not text.isascii() or not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= MAX_ROWS:
         raise invalid("limit", "range", f"须为 1 到 {MAX_ROWS} 的整数", f"must be a whole number from 1 to {MAX_ROWS}")

@@ -137,7 +137,8 @@ _ABOUT = """\
 Cases, refunds and losses after a sale. Money is in whole fen (CNY 0.01), times are RFC 3339 with offset.
 
 - **Identity**: every request carries `Authorization: Bearer <token>`; only `/healthz` and `/readyz` need none. Every
-  role may read everything but `/metrics` (store_manager, service); which roles may give a command stands with it.
+  role may read everything but `/metrics` and `/v1/operations` (store_manager, service); which roles may give a command
+  stands with it.
 - **Commands** carry an `Idempotency-Key`, new for each command and the same when it is repeated: a repetition gets the
   first answer again, a refusal too, with `Idempotent-Replayed: true`. A key belongs to whoever sent it.
 - **Versions**: the `ETag` of an answer is the version of the order's file in the service that answered; `If-Match`
@@ -282,7 +283,13 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     ]
 
 
-_PATH_EXAMPLES = {"case_id": "TB1001-1", "order_id": "TB1001", "sku": "LOCK-A1", "sha256": "0" * 64}
+_PATH_EXAMPLES = {
+    "case_id": "TB1001-1",
+    "order_id": "TB1001",
+    "sku": "LOCK-A1",
+    "sha256": "0" * 64,
+    "operation_id": "20261005T020000000000Z-cases-verify",
+}
 
 
 def _query_parameters(schemas: _Schemas, operation: Operation) -> list[dict[str, Any]]:

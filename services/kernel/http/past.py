@@ -1,13 +1,17 @@
 """Reading a file over HTTP as it is, or with `?as_of=` as it was."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from services.kernel.decider import F
+from services.kernel.explanation import Explanation
 from services.kernel.history import AsOf, Point, file_as_of, point_of
 from services.kernel.http.openapi import Parameter
+from services.kernel.log import Record
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
 
@@ -26,6 +30,17 @@ class Seen(NamedTuple, Generic[F]):
     file: F
     version: int
     as_of: AsOf | None
+
+
+class Explained(Explanation, frozen=True):
+    """A figure of a case, down to the events. `figure_fen` is what the events say that was decided, `tree` what the
+    rules make of the events, `holds` whether it comes to the same, to the fen and in all its parts.
+
+    `log` is the service that explains; the positions of events are those of its log. `as_of`: of when it is, null for
+    now.
+    """
+
+    as_of: AsOf | None = None
 
 
 class Document(NamedTuple, Generic[D]):
@@ -75,6 +90,27 @@ async def read_file(
     if point is not None:
         raise not_yet("as_of", point)
     return Document(made, version)
+
+
+async def read_explanation(
+    request: web.Request, service: Service[Any], stream: str, explain: Callable[[Sequence[Record]], Explanation]
+) -> Document[Explained]:
+    """What `explain` says of the records of a stream as of the point that the request names.
+
+    Raises what `explain` raises for what is not there at all, `Refusal` `invalid` for what was not there yet.
+    """
+    point = await asked_point(request, service)
+    records = await service.store.read_stream(stream)
+    if point is None:
+        return Document(Explained(**msgspec.structs.asdict(explain(records))), len(records))
+    then = list(takewhile(point.holds, records))
+    try:
+        explanation = explain(then)
+    except Refusal:
+        explain(records)
+        raise not_yet("as_of", point) from None
+    as_of = AsOf(point.asked, then[-1].position, then[-1].time)
+    return Document(Explained(**msgspec.structs.asdict(explanation), as_of=as_of), len(then))
 
 
 def not_yet(field: str, point: Point) -> Refusal:

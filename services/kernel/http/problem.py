@@ -8,6 +8,7 @@ from aiohttp import web
 
 from contracts.policy import Policy, Text
 from services.kernel.http.trace import TRACE_ID
+from services.kernel.operations import texts as operations
 from services.kernel.refusal import Refusal
 
 CONTENT_TYPE = "application/problem+json"
@@ -23,6 +24,8 @@ _STATUS = {
     "unknown_item": 404,
     "unknown_line": 404,
     "not_found": 404,
+    "unknown_operation": 404,
+    "operation_without_file": 404,
     "wrong_service": 404,
     "method_not_allowed": 405,
     "request_in_progress": 409,
@@ -127,6 +130,8 @@ def _text(policy: Policy, refusal: Refusal, errors: Sequence[FieldError]) -> Tex
     params = refusal.params
     if refusal.code == "invalid" and errors:
         params = {**params, "reason": Text(zh=errors[0].zh, en=errors[0].en)}
+    if refusal.code in operations.CODES:
+        return operations.said(refusal.code, params)
     if refusal.code in _TEXTS:
         text = _TEXTS[refusal.code]
         return Text(zh=text.zh.format_map(params), en=text.en.format_map(params))

@@ -52,7 +52,7 @@ async def _out_of_range(client: AIOKafkaConsumer, place: TopicPartition, partiti
     return (
         f"handled up to {partition.progress.position}, but the topic holds {begin} to {end}: retention ran past the"
         " checkpoint, or the topic was made anew. Nothing is skipped; the way out:"
-        f" aftersales republish {partition.source}, then aftersales resume {service}"
+        f" aftersales republish {partition.source} --by NAME, then aftersales resume {service} --by NAME"
     )
 
 

@@ -70,6 +70,7 @@ ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded
 WHERE leases.holder = excluded.holder OR leases.expires_at <= {_NOW}
 RETURNING name
 """
+HOLDER = f"SELECT holder FROM leases WHERE name = ? AND expires_at > {_NOW}"
 LET_GO = "DELETE FROM leases WHERE name = $1 AND holder = $2"
 LAST_POSITION = "SELECT coalesce(max(position), 0) FROM events"
 POSITION_OF = "SELECT position FROM events WHERE stream = $1 AND version = $2 AND hash = $3"
@@ -94,11 +95,15 @@ _TABLES = {
         ("consumer", "source", "position"),
         "ON CONFLICT (consumer, source) DO UPDATE SET position = excluded.position",
     ),
+    "text_keys": (
+        ("order_id", "number", "secret", "erased_at"),
+        "ON CONFLICT (order_id, number) DO UPDATE SET secret = excluded.secret, erased_at = excluded.erased_at",
+    ),
 }
 """What a transaction writes to: the columns, and what becomes of a row that is there."""
 
-_TYPES = dict.fromkeys(("version", "sequence", "schema", "position", "status"), "bigint")
-_TYPES |= dict.fromkeys(("data", "hash", "request_hash", "body"), "bytea")
+_TYPES = dict.fromkeys(("version", "sequence", "schema", "position", "status", "number"), "bigint")
+_TYPES |= dict.fromkeys(("data", "hash", "request_hash", "body", "secret"), "bytea")
 
 _PLACE_OR_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|\?""")
 

@@ -29,12 +29,14 @@ from services.kernel.event_store import (
 from services.kernel.log import Record
 from services.kernel.postgres.bell import RECONNECT_S, Bell
 from services.kernel.postgres.connection import Overtaken, done, driver, engine, opened, rolled_back
-from services.kernel.postgres.statements import CLAIM, CREATE_ADMIT, HOLD, LET_GO, numbered
+from services.kernel.postgres.statements import CLAIM, CREATE_ADMIT, HOLD, HOLDER, LET_GO, numbered
 from services.kernel.postgres.transaction import Heads, Judging, OutcomeUnknown, Transaction
 from services.kernel.sql_reads import SqlReads, records
 
 IDLE_TIMEOUT_S = 10.0
 """How long a transaction may stand still before the server ends it: its process is frozen or out of reach."""
+
+_READ_ONLY = {"default_transaction_read_only": "on"}
 
 _TRIES = tuple(Judging)
 """How a batch is judged: each way where the one before was overtaken."""
@@ -49,6 +51,10 @@ class _PostgresReads(SqlReads):
     async def inbox(self, source: str, streams: Iterable[str]) -> dict[str, int]:
         sql = "SELECT stream, sequence FROM inbox WHERE source = ? AND stream = ANY (?::text[])"
         return dict(await self._rows(sql, (source, list(streams))))
+
+    async def holder(self, lease: str) -> str:
+        rows = await self._rows(HOLDER, (lease,))
+        return str(rows[0][0]) if rows else ""
 
     async def query(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         return [dict(row.items()) for row in await self._rows(sql, params)]
@@ -74,21 +80,31 @@ class PostgresStore(_PostgresReads, EventStore):
     Connections are opened when first needed: one writes, up to `readers` read, one tells other processes of commits
     and hears of theirs, one holds leases. Those that were lost are opened anew when the server is back. A commit waits
     up to `busy_timeout_s` for the writers before it. Placeholders of `Statement` and `query` are `?`, in every
-    database.
+    database. `read_only`: the server refuses whatever would write, and nobody is told or heard of.
     """
 
     shared = True
 
-    def __init__(self, database_url: str, decode: Decode, *, readers: int = 4, busy_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        decode: Decode,
+        *,
+        readers: int = 4,
+        busy_timeout_s: float = 5.0,
+        read_only: bool = False,
+    ) -> None:
         if make_url(database_url).get_backend_name() != "postgresql":
             raise ValueError("this event store needs a URL postgresql://…")
         self.committed = CommitSignal()
         self._decode = decode
-        self._write_engine = engine(database_url, 1, _writer_settings(busy_timeout_s), CREATE_ADMIT)
-        self._read_engine = engine(database_url, readers, {"default_transaction_read_only": "on"})
-        self._bell = Bell(engine(database_url, 1, {"synchronous_commit": "off"}), self.committed)
+        allowed = _READ_ONLY if read_only else {}
+        self._write_engine = engine(database_url, 1, {**_writer_settings(busy_timeout_s), **allowed}, CREATE_ADMIT)
+        self._read_engine = engine(database_url, readers, _READ_ONLY)
+        self._bell = Bell(engine(database_url, 1, {"synchronous_commit": "off", **allowed}), self.committed)
+        self._rings = not read_only
         # Of their own: a lease must not run out while a commit or the readers take long.
-        self._lease_engine = engine(database_url, 1, {"synchronous_commit": "off"})
+        self._lease_engine = engine(database_url, 1, {"synchronous_commit": "off", **allowed})
         self._heads = Heads()
         self._readers = readers
         self._free_readers = asyncio.Semaphore(readers)
@@ -184,7 +200,8 @@ class PostgresStore(_PostgresReads, EventStore):
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[Connection]:
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        self._bell.hang()
+        if self._rings:
+            self._bell.hang()
         pooled = await opened(engine)
         try:
             yield driver(pooled)

@@ -22,7 +22,7 @@ from services.kernel.ledger import (
 from services.kernel.log import GENESIS
 from services.kernel.postgres.connection import LOST_CLASSES, done, rolled_back, sqlstate
 from services.kernel.postgres.statements import END_SESSION, LOAD, LOCK, POSITION_OF, numbered, saving
-from services.kernel.sql_reads import answer, answer_row
+from services.kernel.sql_reads import answer, answer_row, key_row
 
 T = TypeVar("T")
 
@@ -219,6 +219,7 @@ def _rows_of(ledger: Ledger) -> dict[str, Sequence[Row]]:
         "answers": [answer_row(answer) for answer in ledger.new_answers],
         "inbox": [(*place, sequence) for place, sequence in ledger.moved_inbox.items()],
         "checkpoints": [(*place, position) for place, position in ledger.checkpoints.items()],
+        "text_keys": [key_row(key) for key in ledger.keys.values()],
     }
     return {table: found for table, found in rows.items() if found}
 

@@ -17,7 +17,6 @@ from services.kernel.proof.chain import BrokenLink
 from services.kernel.proof.proving import (
     Proof,
     Proven,
-    RangeInvalid,
     Root,
     prove,
     prove_range,
@@ -31,7 +30,6 @@ __all__ = [
     "BrokenLink",
     "Proof",
     "Proven",
-    "RangeInvalid",
     "Root",
     "prove",
     "prove_range",

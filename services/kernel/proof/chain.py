@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from services.kernel.event_store import Head
-from services.kernel.log import GENESIS, chain_hash, rfc3339
+from services.kernel.log import GENESIS, hash_onto, rfc3339
 from services.kernel.proof.merkle import leaf
 
 Kind = Literal["altered", "missing", "added"]
@@ -155,10 +155,10 @@ def _fits(previous: bytes, row: Sequence[Any]) -> bool:
     try:
         # Fails for bytes: SQLite keeps them in a column of text if it is told to, and their JSON may be that of a text.
         "".join((*row[3:5], *row[6:_DATA]))
-        fields, hash = [*row[:_HASH]], row[_HASH]
-        if chain_hash(previous, *fields) == hash:
+        fields, data, hash = tuple(row[:_DATA]), row[_DATA], row[_HASH]
+        if hash_onto(previous, fields, data) == hash:
             return True
-        fields[_TIME] = rfc3339(datetime.fromisoformat(fields[_TIME]))
-        return bool(chain_hash(previous, *fields) == hash)
+        time = rfc3339(datetime.fromisoformat(fields[_TIME]))
+        return bool(hash_onto(previous, (*fields[:_TIME], time, *fields[_TIME + 1 :]), data) == hash)
     except (TypeError, ValueError):
         return False

@@ -5,7 +5,6 @@ the public key can check it without this program. The root is compared after wal
 it holds for every byte of every record, however far the log has grown since.
 """
 
-import os
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ import msgspec
 from services.kernel.proof.chain import BrokenLink, Fault
 from services.kernel.proof.proving import Proven, Root
 from services.kernel.proof.seal import Seal, SealBroken
+from services.kernel.whole_file import put
 
 CHECKPOINT: Final = "aftersales-checkpoint"
 """Purposes of signatures (`Seal`)."""
@@ -60,8 +60,8 @@ def write(folder: Path, service: str, day: date, root: Root, seal: Seal) -> Path
     signed = SignedRoot(service=service, day=day, position=root.position, streams=root.streams, root=root.hash)
     document = {**msgspec.structs.asdict(signed), "signature": seal.signed(signed, CHECKPOINT)}
     file = folder / f"{service}-{day}-{root.position}.json"
-    _replace(file, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
-    _replace(folder / "public.pem", seal.public_pem)
+    put(file, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    put(folder / "public.pem", seal.public_pem)
     return file
 
 
@@ -103,7 +103,7 @@ class ProgressInvalid(Exception):
 
 def keep(file: Path, progress: Progress, seal: Seal) -> None:
     """Write down how far a proof came. Signed, so that nothing is taken for proven that was not. Raises OSError."""
-    _replace(file, seal.signed(progress, PROGRESS).encode())
+    put(file, seal.signed(progress, PROGRESS).encode())
 
 
 def kept(file: Path, database: str, seal: Seal) -> Proven | None:
@@ -117,13 +117,3 @@ def kept(file: Path, database: str, seal: Seal) -> Proven | None:
     if progress.database != database:
         raise ProgressInvalid(file, f"it is about {progress.database}")
     return progress.proven
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Whole or not at all, however the process ends."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)

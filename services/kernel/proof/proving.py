@@ -1,19 +1,19 @@
 """Proving a log, whole or in part."""
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
 
 from services.kernel.event_store import EventStore, Head, Reads
+from services.kernel.log import NoSuchRange
 from services.kernel.long_work import Tell, told_nobody
 from services.kernel.proof.chain import BrokenLink
 from services.kernel.proof.merkle import Tree, leaf
 from services.kernel.proof.positions import first_hole
-from services.kernel.proof.walk import Span, Walked, walk, walk_stream
+from services.kernel.proof.walk import Walked, walk, walk_stream
+from services.kernel.spans import Span, in_order, spans
 
 SPAN_STREAMS = 1024
 """Streams that one worker checks at a time."""
@@ -71,14 +71,6 @@ class Walk(Protocol):
     async def __call__(self, span: Span, ends: tuple[int, ...], /) -> Walked: ...
 
 
-class RangeInvalid(ValueError):
-    """A range of positions that the log does not have: upside down, or past its end (`end`)."""
-
-    def __init__(self, first: int, last: int, end: int) -> None:
-        super().__init__(f"no positions {first} to {last} in a log that ends at {end}")
-        self.first, self.last, self.end = first, last, end
-
-
 def note_nothing(proven: Proven) -> None:
     """For a proof that is not to be resumed."""
 
@@ -99,11 +91,12 @@ async def prove(
     a later run, from then on.
     """
 
-    async def here(span: Span, ends: tuple[int, ...]) -> Walked:
-        return await walk(store, span, ends)
+    async def walked_through(span: Span) -> Walked:
+        return await (by(span, begun.ends) if by else walk(store, span, begun.ends))
 
     proven, end = begun, begun.ends[-1]
-    async with aclosing(_walks(store, begun, by or here, ahead)) as walks:
+    pieces = spans(store, begun.after, SPAN_STREAMS)
+    async with aclosing(in_order(pieces, walked_through, ahead)) as walks:
         async for span, walked in walks:
             proven = _with(proven, span, walked)
             if walked.broken:
@@ -116,10 +109,10 @@ async def prove(
 
 async def prove_range(store: EventStore, first: int, last: int, tell: Tell = told_nobody) -> Proof:
     """Walk every stream that has a record between two positions (both included), each from its beginning up to `last`;
-    then the positions of the range. Raises RangeInvalid."""
+    then the positions of the range. Raises NoSuchRange."""
     end = await store.head_position()
     if not 1 <= first <= last <= end:
-        raise RangeInvalid(first, last, end)
+        raise NoSuchRange(first, last, end)
     records = 0
     for start in range(first, last + 1, WINDOW_POSITIONS):
         upto = min(start + WINDOW_POSITIONS - 1, last)
@@ -172,38 +165,6 @@ def _with(proven: Proven, span: Span, walked: Walked) -> Proven:
     for tree, leaves in zip(proven.trees, walked.leaves, strict=True):
         tree.add(leaves)
     return msgspec.structs.replace(proven, after=span.upto or "", records=proven.records + walked.records)
-
-
-async def _walks(store: EventStore, begun: Proven, by: Walk, ahead: int) -> AsyncGenerator[tuple[Span, Walked], None]:
-    """What comes of each span, in order: so the first broken link is the first, whoever finds one earlier."""
-    under_way: deque[tuple[Span, asyncio.Future[Walked]]] = deque()
-    try:
-        async for span in _spans(store, begun.after):
-            under_way.append((span, asyncio.ensure_future(by(span, begun.ends))))
-            if len(under_way) > ahead:
-                yield under_way[0][0], await under_way[0][1]
-                under_way.popleft()
-        while under_way:
-            yield under_way[0][0], await under_way[0][1]
-            under_way.popleft()
-    finally:
-        for _, walking in under_way:
-            walking.cancel()
-        await asyncio.gather(*(walking for _, walking in under_way), return_exceptions=True)
-
-
-async def _spans(store: EventStore, after: str) -> AsyncIterator[Span]:
-    sql = (
-        "SELECT max(stream) AS last, count(*) AS streams"
-        " FROM (SELECT stream FROM streams WHERE stream > ? ORDER BY stream LIMIT ?) AS following"
-    )
-    while True:
-        [row] = await store.query(sql, (after, SPAN_STREAMS))
-        if row["streams"] < SPAN_STREAMS:
-            yield Span(after)
-            return
-        yield Span(after, row["last"])
-        after = row["last"]
 
 
 async def _entering(store: EventStore, first: int, start: int, upto: int) -> list[str]:

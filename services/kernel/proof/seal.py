@@ -3,8 +3,6 @@
 Whoever has the public key can check a signature, also with tools of their own; only the private key can make one.
 """
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,6 +10,8 @@ import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
+
+from services.kernel.whole_file import put_first
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Seal:
         """The private key in a file; where there is none yet, it is drawn and kept there for its owner alone. Raises
         KeyUnusable, OSError."""
         if not file.exists():
-            _draw(file)
+            put_first(file, OKPKey.generate_key("Ed25519").as_pem(private=True), private=True)
         return cls(_key_in(file, private=True))
 
     @classmethod
@@ -78,16 +78,3 @@ def _key_in(file: Path, *, private: bool) -> OKPKey:
     if key.curve_name != "Ed25519" or (private and not key.is_private):
         raise KeyUnusable(file, private)
     return key
-
-
-def _draw(file: Path) -> None:
-    """Written beside it and then linked: of several processes that begin at once, the first one's counts."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.touch(mode=0o600)
-    try:
-        draft.write_bytes(OKPKey.generate_key("Ed25519").as_pem(private=True))
-        with suppress(FileExistsError):
-            os.link(draft, file)
-    finally:
-        draft.unlink()

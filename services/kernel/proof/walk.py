@@ -4,20 +4,14 @@ import msgspec
 
 from services.kernel.event_store import PAGE_RECORDS, EventStore, Head, Reads
 from services.kernel.proof.chain import BrokenLink, Chains
+from services.kernel.spans import Span
 
-SLICE_STREAMS = 256
+SLICE_STREAMS = 1024
 """Streams that are read from one snapshot: it is held for a moment only, so that databases can clean up behind
 writers however long a proof takes."""
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
 """Below and above every version."""
-
-
-class Span(msgspec.Struct, frozen=True):
-    """Streams behind a name, up to and including another; None: to the end."""
-
-    after: str = ""
-    upto: str | None = None
 
 
 class Walked(msgspec.Struct, frozen=True):
@@ -58,10 +52,13 @@ async def _checked(
     reads: Reads, chains: Chains, heads: list[Head], after: tuple[str, int], upto: str | None
 ) -> BrokenLink | None:
     chains.expect(heads)
-    while rows := await reads.rows_by_stream(after, upto, PAGE_RECORDS):
+    more = True
+    while more:
+        rows = await reads.rows_by_stream(after, upto, PAGE_RECORDS)
         if broken := chains.take(rows):
             return broken
-        after = (rows[-1][0], rows[-1][1])
+        if more := len(rows) == PAGE_RECORDS:
+            after = (rows[-1][0], rows[-1][1])
     return chains.finish()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from contracts.event import Event, type_of
-from contracts.events.cases import CaseOpened, CauseAssessed
+from contracts.events.cases import CaseOpened, CauseAssessed, PersonalDataErased
 from contracts.events.liability import LiabilityDetermined, Share
 from contracts.policy import Policy
 from services.kernel.decider import Context, Fact, File
@@ -15,17 +15,18 @@ from services.liability.domain.entry import SOURCES, entries_of
 from services.liability.domain.file import LiabilityFile
 
 #: What liability hears of cases and refunds.
-HEARD: Sequence[type[Event]] = (CaseOpened, CauseAssessed, *SOURCES)
+HEARD: Sequence[type[Event]] = (CaseOpened, PersonalDataErased, CauseAssessed, *SOURCES)
 
 
 class LiabilityDomain:
     """Which party bears which loss, and what was recovered from it.
 
-    Its own entries say all that it needs of other services' events, so it keeps only that a case was opened.
+    Its own entries say all that it needs of other services' events, so it keeps only that a case was opened, and what
+    the words of people are sealed with.
     """
 
     source = "liability"
-    learns: Collection[str] = frozenset({type_of(CaseOpened)})
+    learns: Collection[str] = frozenset({type_of(CaseOpened), type_of(PersonalDataErased)})
     hears: Collection[str] = frozenset(type_of(event) for event in HEARD)
 
     def __init__(self, policy: Policy) -> None:

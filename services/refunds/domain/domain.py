@@ -31,6 +31,7 @@ LEARNED: tuple[type[Event], ...] = (
     c.InsuranceFailed,
     c.RefundRequested,
     c.ReshipmentCancelled,
+    c.PersonalDataErased,
 )
 
 #: What may be due on a case, in the order of decisions; the settlement follows the figures that it tells.

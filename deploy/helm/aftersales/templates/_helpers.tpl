@@ -91,7 +91,7 @@ pod itself and not in a ConfigMap: so a change rolls the pods, and hooks have th
 {{- $values := .root.Values }}
 {{- $service := index $values.services .service }}
 - name: data
-  emptyDir: {sizeLimit: 64Mi}
+  emptyDir: {sizeLimit: 8Gi}
 - name: tmp
   emptyDir: {sizeLimit: 512Mi}
 - name: given
