@@ -21,9 +21,10 @@ _POLL_SECONDS: Final = 0.05
 
 
 class _Said(msgspec.Struct):
-    """Where it takes clients, or why it does not."""
+    """Where it takes clients and which process it is, or why it is none."""
 
     servers: str = ""
+    pid: int | None = None
     failed: str = ""
 
 
@@ -51,7 +52,7 @@ class SharedBroker:
     def _live(self) -> None:
         try:
             with throwaway_brokers() as cluster:
-                self._say(_Said(servers=cluster.servers))
+                self._say(_Said(cluster.servers, cluster.pid(0)))
                 self._over.wait()
         except Exception as error:  # those tests fail that need it, and tell why
             self._say(_Said(failed=repr(error)))
@@ -68,13 +69,17 @@ class LentBroker(KafkaCluster):
     A module that does harm has `broker_to_harm` for its `kafka`.
     """
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, pid: int | None) -> None:
         self.servers = servers
+        self._pid = pid
         self.ports = (int(servers.rpartition(":")[2]),)
         self._brokers = []
 
     def __len__(self) -> int:
         return 1
+
+    def pid(self, broker: int) -> int | None:
+        return self._pid
 
     @classmethod
     def told_to(cls, config: pytest.Config) -> "LentBroker | None":
@@ -91,4 +96,4 @@ class LentBroker(KafkaCluster):
         said = msgspec.json.decode(Path(file).read_bytes(), type=_Said)
         if said.failed:
             raise BrokerFailed(said.failed)
-        return cls(said.servers)
+        return cls(said.servers, said.pid)

@@ -16,6 +16,7 @@ from services.cli import (
     explain,
     keys,
     lag,
+    ledger,
     operations,
     order,
     rebuild,
@@ -60,6 +61,7 @@ app.add_typer(explain.app, name="explain")
 app.add_typer(order.app, name="order")
 app.add_typer(settlement.app, name="settlement")
 app.add_typer(bill.app, name="bill")
+app.add_typer(ledger.app, name="ledger")
 app.command("balances")(balance.show)
 app.command("verify")(verify.verify)
 app.command("erase")(erase.erase)

@@ -21,6 +21,7 @@ from services.cli.operated import operated
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.whatif_sheet import show_report
 from services.cli.words import Language, Words, usual_language
+from services.histories import Logs
 from services.kernel.clock import clock_seen
 from services.kernel.event_store import Reads
 from services.kernel.logging import set_up
@@ -29,7 +30,7 @@ from services.kernel.settings import Settings
 from services.kernel.stores import open_store
 from services.policy import policy_in_force
 from services.whatif.report import Report
-from services.whatif.run import TOLD_MOST, Logs, Question, what_if
+from services.whatif.run import TOLD_MOST, Question, what_if
 
 app = typer.Typer(no_args_is_help=True, help="Replay history, in memory. 重演历史(只在内存中)。")
 

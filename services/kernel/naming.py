@@ -2,13 +2,20 @@
 
 from typing import Final
 
-#: What the streams of operations begin with. No order can be called so: an order's id begins with a letter or digit.
-OPERATION: Final = "~operation:"
+#: What streams begin with that are no order's. No order can be called so: its id begins with a letter or digit.
+NO_ORDER: Final = "~"
+#: What the streams of operations begin with.
+OPERATION: Final = f"{NO_ORDER}operation:"
 
 
 def order_of(case_id: str) -> str:
     """The order, and so the stream, of a case: `TB1001` of `TB1001-2`."""
     return case_id.rpartition("-")[0]
+
+
+def is_order(stream: str) -> bool:
+    """Whether a stream is the file of an order, and neither stock's nor an operation's."""
+    return not stream.startswith(NO_ORDER)
 
 
 def is_operation(stream: str) -> bool:

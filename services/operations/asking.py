@@ -9,6 +9,7 @@ import msgspec
 
 from contracts.policy import PolicyInvalid, load_policy
 from contracts.registry import decode
+from services.histories import Logs
 from services.kernel.clock import clock_seen
 from services.kernel.event_store import Reads
 from services.kernel.fields import Code, OrderId, Reference
@@ -18,7 +19,7 @@ from services.kernel.stores import open_store
 from services.kernel.whole_file import put
 from services.operations.kind import NAMED, Options, Work
 from services.policy import policy_in_force
-from services.whatif.run import TOLD_MOST, Logs, Question, what_if
+from services.whatif.run import TOLD_MOST, Question, what_if
 
 #: Whose logs are read, in the order in which they are opened.
 _READ: Final = ("cases", "refunds", "liability")

@@ -12,9 +12,9 @@ from contracts.policy import Policy
 from services.cases.domain.case import Case
 from services.cases.domain.closing import broken_promises
 from services.cases.domain.domain import CasesDomain
+from services.histories import History
 from services.kernel.clock import SHOP_TIME
 from services.kernel.decider import Fact
-from services.kernel.log import Record
 from services.liability.domain import LiabilityDomain, postings
 from services.liability.domain.posting import SUSPENSE
 from services.refunds.domain import RefundsDomain
@@ -30,17 +30,6 @@ _MONEY: Final = (r.PayoutSucceeded, li.LossRecorded, li.LossCharged, li.LossReve
 
 #: (party, month) → fen.
 Borne = Counter[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class History:
-    """An order's stream in each service, and up to which event of each other service liability had heard it."""
-
-    order_id: str
-    cases: Sequence[Record]
-    refunds: Sequence[Record]
-    liability: Sequence[Record]
-    heard: Mapping[str, int]
 
 
 @dataclass(frozen=True)

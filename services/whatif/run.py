@@ -1,36 +1,22 @@
 """A what-if from end to end: order by order through the three logs, in memory that stays flat."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from contracts.policy import Policy
-from contracts.registry import HEARS
-from services.cases.domain.stock import STOCK
-from services.kernel.event_store import Head, Reads
+from services.histories import Logs, named_orders
 from services.kernel.long_work import Tell, told_nobody
-from services.kernel.naming import is_operation, order_of
+from services.kernel.naming import order_of
 from services.kernel.refusal import Refusal
 from services.whatif.keys import changed_keys
-from services.whatif.order import History, OrderAgain, Rules
+from services.whatif.order import OrderAgain, Rules
 from services.whatif.period import period_of
 from services.whatif.report import ASSUMED, FACTS, Report
 from services.whatif.tally import Tally
 
-#: Orders whose names are read at a time.
-ORDERS_AT_ONCE: Final = 200
 #: Cases that differ and are told one by one, unless somebody asks for more.
 TOLD_MOST: Final = 20
-
-
-@dataclass(frozen=True)
-class Logs:
-    """The logs, to be read."""
-
-    cases: Reads
-    refunds: Reads
-    liability: Reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,48 +45,12 @@ async def what_if(logs: Logs, question: Question, now: datetime, tell: Tell = to
     period = await period_of(question.begin, question.end, logs.cases, now)
     position = await logs.cases.head_position()
     tally, rules = Tally(question.most), Rules.of(question.policy)
-    order_id = question.order or order_of(question.case)
-    done = 0
-    async for heads in _named(logs.cases, order_id) if order_id else _orders(logs.cases):
-        heard = await _heard(logs.liability, [head.stream for head in heads])
-        for head in heads:
-            done += head.version
-            if head.stream == STOCK or is_operation(head.stream):
-                continue
-            order = OrderAgain(await _history(logs, head.stream, heard), rules, period, now)
-            if question.case and question.case not in order.cases.was.cases:
-                raise Refusal("unknown_case", case_id=question.case)
-            tally.add(order, question.case)
-        await tell(done, done if order_id else max(done, position))
+    async for named in named_orders(logs, question.order or order_of(question.case), tell):
+        order = OrderAgain(await named.history(), rules, period, now)
+        if question.case and question.case not in order.cases.was.cases:
+            raise Refusal("unknown_case", case_id=question.case)
+        tally.add(order, question.case)
     return _report(question, tally, position)
-
-
-async def _orders(log: Reads) -> AsyncIterator[Sequence[Head]]:
-    after = ""
-    while heads := await log.streams(after, ORDERS_AT_ONCE):
-        yield heads
-        after = heads[-1].stream
-
-
-async def _named(log: Reads, order_id: str) -> AsyncIterator[Sequence[Head]]:
-    head = None if order_id == STOCK or is_operation(order_id) else await log.head(order_id)
-    if head is None:
-        raise Refusal("unknown_order", order_id=order_id)
-    yield [head]
-
-
-async def _heard(liability: Reads, streams: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
-    """How far liability had heard each source, by stream: asked before its own log is read, so that this has it."""
-    return {source: await liability.inbox(source, streams) for source in HEARS["liability"]}
-
-
-async def _history(logs: Logs, order_id: str, heard: Mapping[str, Mapping[str, int]]) -> History:
-    """An order's records. Who hears is read before whom it hears: so whatever was heard is there."""
-    liability = await logs.liability.read_stream(order_id)
-    refunds = await logs.refunds.read_stream(order_id)
-    cases = await logs.cases.read_stream(order_id)
-    upto = {source: marks.get(order_id, 0) for source, marks in heard.items()}
-    return History(order_id, cases, refunds, liability, upto)
 
 
 def _report(question: Question, tally: Tally, position: int) -> Report:

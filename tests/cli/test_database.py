@@ -1,5 +1,7 @@
 """Commands that cannot get at a database: which one it is, why, and what to do."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -19,6 +21,7 @@ ON_A_DATABASE = [
     ("verify", "cases"),
 ]
 SECRET = "hunter2"
+_REWIND = ("rewind", "refunds", "cashier")
 
 
 def _said(told: Told) -> str:
@@ -69,10 +72,10 @@ def test_a_database_without_tables_has_to_be_brought_up_to_date(tmp_path: Path, 
 
 def test_operators_read_plain_lines(tmp_path: Path) -> None:
     """What a command logs for whoever gave it is plain, also where servers are set to log JSON."""
-    migrated(tmp_path, ["cases"])
-    told = aftersales("rebuild", "cases", "--by", "老陈", "--data-dir", str(tmp_path), LOG_FORMAT="json")
+    _cashier_at_work(tmp_path)
+    told = aftersales(*_REWIND, "--by", "老陈", "--data-dir", str(tmp_path), LOG_FORMAT="json")
     assert told.status == 0, told.err
-    assert "rebuilding" in told.err
+    assert "rewound" in told.err
     assert "老陈" in told.err
     assert '{"' not in told.err
     assert "\x1b" not in told.err
@@ -81,12 +84,19 @@ def test_operators_read_plain_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize("somebody_reads", [True, False])
 def test_a_terminal_shows_no_log_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, somebody_reads: bool) -> None:
     """A person reads the table, and no line of the log between; where output is collected, who did it is kept."""
-    migrated(tmp_path, ["cases"])
-    monkeypatch.setattr("services.cli.rebuild.sys", SimpleNamespace(stderr=_Stream(somebody_reads)))
-    told = aftersales("rebuild", "cases", "--by", "老陈", "--data-dir", str(tmp_path))
+    _cashier_at_work(tmp_path)
+    monkeypatch.setattr("services.cli.checkpoints.sys", SimpleNamespace(stderr=_Stream(somebody_reads)))
+    told = aftersales(*_REWIND, "--by", "老陈", "--data-dir", str(tmp_path))
     assert told.status == 0, told.err
-    assert "case_view" in told.out
+    assert "cashier" in told.out
     assert ("老陈" in told.err) is not somebody_reads
+
+
+def _cashier_at_work(folder: Path) -> None:
+    """Databases in which a consumer came a little way."""
+    migrated(folder)
+    with closing(sqlite3.connect(folder / "refunds.db")) as database, database:
+        database.execute("INSERT INTO checkpoints (consumer, source, position) VALUES ('cashier', 'refunds', 5)")
 
 
 class _Stream(NamedTuple):

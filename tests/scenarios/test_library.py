@@ -16,6 +16,7 @@ from services.scenarios.stack_instance import Ground
 from services.stack.fleet import APART
 from services.stack.kafka import KafkaCluster
 from services.stack.postgres import PostgresCluster
+from tests.finance.ledger.balanced import the_books_balance
 from tests.whatif.watched import decided_the_same_again, watched
 
 ROOT = Path(__file__).parents[2]
@@ -46,11 +47,11 @@ def ground(postgres: PostgresCluster, kafka: KafkaCluster) -> Iterator[Ground]:
 @pytest.mark.parametrize("file", [*OWN, *GIVEN], ids=lambda file: file.stem)
 async def test_scenario_holds(file: Path, ground: Ground) -> None:
     """The end is the one that the file expects, the same in both shapes; decided again under the policy that was in
-    force, the history is the same too, to the last event."""
+    force, the history is the same too, to the last event; and its books balance."""
     scenario = load_scenario(file)
     result = await play(scenario, ground.start, str(file))
     assert result.ok, "\n".join(f"{difference.where}: {difference.en}" for difference in result.differences)
-    embedded = await play(scenario, watched(decided_the_same_again), str(file))
+    embedded = await play(scenario, watched(decided_the_same_again, the_books_balance), str(file))
     assert embedded.ok, "\n".join(f"{difference.where}: {difference.en}" for difference in embedded.differences)
     assert comparable(result.read) == comparable(embedded.read)
 

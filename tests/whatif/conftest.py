@@ -11,12 +11,13 @@ import pytest
 
 from contracts.policy import load_policy
 from contracts.registry import decode
+from services.histories import Logs
 from services.kernel.stores import open_store
 from services.scenarios.format import load_scenario
 from services.scenarios.instance import EmbeddedInstance
 from services.scenarios.runner import play
 from services.whatif.report import Report
-from services.whatif.run import Logs, Question, what_if
+from services.whatif.run import Question, what_if
 from tests.whatif.watched import watched
 
 #: When the history ends.

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from contracts.policy import load_policy
+from services.histories import Logs
 from services.kernel.long_work import CalledOff
 from services.kernel.refusal import Refusal
 from services.whatif.cases import NOBODY, Approval
 from services.whatif.report import Amount, Report
-from services.whatif.run import Logs, Question, what_if
+from services.whatif.run import Question, what_if
 from tests.whatif.conftest import NOW, Ask
 
 #: What the parties of the history bear.

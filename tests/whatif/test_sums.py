@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from contracts.policy import load_policy
 from contracts.registry import HEARS, decode
+from services.histories import History, Logs
 from services.kernel.stores import open_store
-from services.whatif.order import History, OrderAgain, Rules
+from services.whatif.order import OrderAgain, Rules
 from services.whatif.period import Period
 from services.whatif.report import Amount, CaseThatDiffers, Group
-from services.whatif.run import Logs
 from services.whatif.tally import Tally
 from tests.whatif.conftest import NOW, SERVICES
 

@@ -1,15 +1,16 @@
-"""Scenarios whose history is decided again at their end, while everything still runs."""
+"""Scenarios that are looked at in their end, while everything still runs: is their history decided the same again?"""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from contracts.policy import Policy, load_policy
+from services.histories import History, Logs
 from services.kernel.history import the_end
 from services.liability.balances import balances
 from services.scenarios.instance import EmbeddedInstance, InstanceFactory, Setting, start_embedded
-from services.whatif.order import History, OrderAgain, Rules
+from services.whatif.order import OrderAgain, Rules
 from services.whatif.period import Period
-from services.whatif.run import Logs, Question, what_if
+from services.whatif.run import Question, what_if
 
 #: What is done with an instance before it ends.
 Look = Callable[[EmbeddedInstance], Awaitable[None]]
@@ -18,25 +19,26 @@ Look = Callable[[EmbeddedInstance], Awaitable[None]]
 class _Watched:
     """An instance that is looked at before it ends."""
 
-    def __init__(self, instance: EmbeddedInstance, look: Look) -> None:
+    def __init__(self, instance: EmbeddedInstance, looks: Sequence[Look]) -> None:
         self._instance = instance
-        self._look = look
+        self._looks = looks
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._instance, name)
 
     async def close(self) -> None:
         try:
-            await self._look(self._instance)
+            for look in self._looks:
+                await look(self._instance)
         finally:
             await self._instance.close()
 
 
-def watched(look: Look) -> InstanceFactory:
+def watched(*looks: Look) -> InstanceFactory:
     """Embedded instances that are looked at before they end."""
 
     async def start(setting: Setting) -> Any:
-        return _Watched(await start_embedded(setting), look)
+        return _Watched(await start_embedded(setting), looks)
 
     return start
 
