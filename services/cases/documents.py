@@ -1,12 +1,13 @@
 """What a case and an order look like to those who read them: state, money so far and the timeline."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from contracts.events.cases import ReshipmentItem
+from contracts.event import type_of
+from contracts.events.cases import PersonalDataErased, ReshipmentItem
 from contracts.events.orders import Order
 from contracts.policy import Policy, Problem, Text
 from services.cases.domain.case import Case, Proposal, Return
@@ -19,6 +20,8 @@ from services.kernel.http.past import Seen
 from services.kernel.log import Record
 
 T = TypeVar("T")
+#: What people wrote about an order was erased: of the order, and so of all its cases.
+_ERASED: Final = type_of(PersonalDataErased)
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -407,6 +410,15 @@ def _causes_first(records: Iterable[Record]) -> list[Record]:
     for record in known:
         place(record)
     return placed
+
+
+def happened_to(case_id: str, records: Iterable[Record]) -> Iterator[Record]:
+    """Of an order's records those of a case, and that what people wrote about the order was erased since it opened."""
+    is_open = False
+    for record in records:
+        is_open = is_open or record.subject == case_id
+        if record.subject == case_id or (is_open and record.type == _ERASED):
+            yield record
 
 
 def timeline(policy: Policy, records: Iterable[Record]) -> list[Happening]:

@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from contracts.policy import Policy
 from services.cases.difference import CaseDifference, difference
-from services.cases.documents import CaseInFull, OrderDocument, case_in_full, order_document, timeline
+from services.cases.documents import CaseInFull, OrderDocument, case_in_full, happened_to, order_document, timeline
 from services.cases.domain.commands import OpenCase, RecordOrder, SubmitEvidence
 from services.cases.domain.domain import CASE_COMMANDS, CasesDomain
 from services.cases.domain.file import OrderFile
@@ -255,7 +255,7 @@ class CasesHttp:
 
         read = await read_file(request, self._service, stream, in_full, Refusal("unknown_case", case_id=case_id))
         records = await self._service.store.read_stream(stream, upto=read.version, decode=False)
-        happened = timeline(self._policy, (one for one in records if one.subject == case_id))
+        happened = timeline(self._policy, happened_to(case_id, records))
         return lists.json(msgspec.structs.replace(read.body, timeline=happened), ETag=read.etag)
 
     @describe(

@@ -1,5 +1,5 @@
 """`python -m services.cli`: the command line, where no `aftersales` is on the path."""
 
-from services.cli.main import main
+from services.cli.entry import main
 
 main()

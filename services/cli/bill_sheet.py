@@ -187,10 +187,9 @@ def _outcome(console: Console, words: Words, report: Report) -> None:
     told = words.stacked(f"有误 {count} 处,不可导入", f"{plural(count, 'mistake')}; not to be imported")
     console.print(f"[red]✗[/] {escape(told)}".replace("\n", "\n  "), soft_wrap=True)
     for mistake in report.mistakes:
-        console.print(f"  {_place(mistake)}", markup=False, soft_wrap=True)
-        console.print(
-            f"    {words.stacked(mistake.zh, mistake.en)}".replace("\n", "\n    "), markup=False, soft_wrap=True
-        )
+        console.print(f"  {_printable(_place(mistake))}", markup=False, soft_wrap=True)
+        told = _printable(words.stacked(mistake.zh, mistake.en))
+        console.print(f"    {told}".replace("\n", "\n    "), markup=False, soft_wrap=True)
     if more := count - len(report.mistakes):
         console.print(f"  {words.say(f'… 还有 {more} 处', f'… {more} more')}", markup=False)
 
@@ -199,3 +198,8 @@ def _place(mistake: Mistake) -> str:
     """Where it is, as editors jump to it: `bill.csv:12 手续费 (fee_sign)`."""
     place = f"{mistake.file}:{mistake.line}" if mistake.line else mistake.file
     return f"{place} {mistake.field} ({mistake.rule})".replace("  ", " ")
+
+
+def _printable(text: str) -> str:
+    """A text that may quote a file, as a terminal can show it: what would steer the terminal is written out."""
+    return "".join(one if one.isprintable() or one == "\n" else f"\\x{ord(one):02x}" for one in text)

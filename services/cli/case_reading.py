@@ -23,6 +23,8 @@ from services.kernel.settings import Settings
 
 READER: Final = "aftersales"
 TOKEN_VALID_FOR: Final = timedelta(minutes=5)
+#: What the moments that are asked for in an address are called at the command line.
+_OPTIONS: Final[Mapping[str, str]] = {"as_of": "--as-of", "from": "FROM", "to": "TO"}
 _PATIENCE = aiohttp.ClientTimeout(total=30)
 
 #: Reads a document: the parts of its path below `/v1`, and by name what stands behind the question mark.
@@ -33,10 +35,26 @@ Read = Callable[..., Awaitable[dict[str, Any]]]
 async def reading(settings: Settings, role: str, url: str = "", token: str = "") -> AsyncIterator[Read]:
     """What reads documents as `role` sees them: at `url`, else from the database. Raises `Failure`."""
     if url:
+        must_be_http(url)
         yield partial(_read, url, token or own_token(settings, Actor(role, READER)))
         return
     async with _reader(settings) as server:
         yield partial(_read, server.base_url, server.token(Actor(role, READER)))
+
+
+def must_be_http(url: str) -> None:
+    """Raises `Failure` for what nobody can be asked at."""
+    try:
+        read = URL(url)
+        if read.scheme in ("http", "https") and read.host:
+            return
+    except ValueError:
+        pass
+    raise Failure(
+        "invalid",
+        f"--url:{url} 不是 http(s) 地址;应如 http://127.0.0.1:8080。",
+        f"--url: {url} is no http(s) address; one is like http://127.0.0.1:8080.",
+    )
 
 
 @asynccontextmanager
@@ -100,7 +118,7 @@ async def _read(url: str, token: str, *path: str, **query: str) -> dict[str, Any
                 status=NOT_SO,
             ) from None
     if status != HTTPStatus.OK:
-        raise refused(status, document, url)
+        raise _of_option(document, query) or refused(status, document, url)
     return document
 
 
@@ -111,6 +129,14 @@ async def _get(session: aiohttp.ClientSession, url: URL) -> tuple[int, dict[str,
         except msgspec.MsgspecError as error:
             raise ValueError(f"HTTP {response.status}, not an answer of aftersales") from error
         return response.status, body
+
+
+def _of_option(problem: Mapping[str, Any], query: Mapping[str, str]) -> Failure | None:
+    """What a server had against a moment that somebody asked for, named as the command line names it."""
+    for error in problem.get("errors") or () if problem.get("code") == "invalid" else ():
+        if (option := _OPTIONS.get(error["field"])) and error["field"] in query:
+            return Failure("invalid", f"{option}:{error['zh']}。", f"{option}: {error['en']}.")
+    return None
 
 
 def refused(status: int, problem: Mapping[str, Any], url: str) -> Failure:

@@ -4,7 +4,6 @@ Each takes over what it moves: whoever works on it is refused from then on, and 
 """
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,7 +18,7 @@ from rich.table import Table
 from services.catalogue import SERVICES, Assembly
 from services.cli.by_name import By, DryRun, Reason, must_be_by_somebody
 from services.cli.database import must_be_there, on_database
-from services.cli.environment import settings_in_force
+from services.cli.environment import log_beside_the_answer, settings_in_force
 from services.cli.failure import Failure, reason_of, told
 from services.cli.operated import told_of
 from services.cli.output import DataDir, paper, show_json
@@ -32,7 +31,6 @@ from services.kernel.kafka.lag import look_at
 from services.kernel.kafka.relay import Relay
 from services.kernel.kafka.topics import group_of, topic_of
 from services.kernel.lag import checkpoints, of_log
-from services.kernel.logging import set_up
 from services.kernel.service import Service
 from services.kernel.settings import PREFIX, Settings
 from services.kernel.takeover import move_to
@@ -189,8 +187,7 @@ def _run(
     """`needs`: settings without which there is nothing to do, by their short names; `closing`: what is said below."""
     with told(json):
         settings = settings_in_force(data_dir=data_dir)
-        # what is logged is for whoever collects it; a person at a terminal reads the same below, in the table
-        set_up("error" if sys.stderr.isatty() else settings.log_level, "pretty")
+        log_beside_the_answer(settings, json)
         [name] = named([service])
         must_be_by_somebody(asked.by, dry_run=asked.dry_run)
         _must_be_set(settings, needs)

@@ -14,9 +14,11 @@ from sqlalchemy import make_url
 from contracts.registry import decode
 from services.cli.address import without_password
 from services.cli.failure import Failure, reason_of
+from services.histories import Logs
 from services.kernel.event_store import CommitFailed, EventStore, StoreRefused, StoreUnavailable
 from services.kernel.settings import Settings
 from services.kernel.stores import open_store
+from services.logs import logs_to_read
 
 #: What databases say themselves, where the store hands it on.
 DATABASE_ERRORS: Final = (sqlite3.Error, asyncpg.PostgresError)
@@ -53,6 +55,16 @@ def must_be_there(settings: Settings, service: str) -> None:
     with on_database(settings, service):
         if not settings.database_url.get_secret_value() and not Path(place_of(settings, service)).is_file():
             raise StoreUnavailable("not there")
+
+
+@asynccontextmanager
+async def logs_there(settings: Settings) -> AsyncIterator[Logs]:
+    """All logs, to be read only. Raises `Failure` for the first database that cannot be used."""
+    async with logs_to_read(settings) as logs:
+        for service, log in vars(logs).items():
+            with on_database(settings, service):
+                await log.head_position()
+        yield logs
 
 
 @contextmanager

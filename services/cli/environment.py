@@ -1,11 +1,13 @@
 """What a command works with: the settings in force, whether they can be worked with, and words for what it tells."""
 
 import os
+import sys
 from pathlib import Path
 
 from services.cli.failure import Failure
 from services.cli.words import Language, Words, usual_language
 from services.kernel.http.identity import Tokens
+from services.kernel.logging import set_up
 from services.kernel.settings import Settings, load_settings
 from services.policy import policy_in_force
 from services.token_secret import token_secret
@@ -14,6 +16,12 @@ from services.token_secret import token_secret
 def settings_in_force(**options: object) -> Settings:
     """Settings from the environment, and over them the options that were given. Raises `SettingsInvalid`."""
     return load_settings(None, **{name: value for name, value in options.items() if value is not None})
+
+
+def log_beside_the_answer(settings: Settings, json: bool) -> None:
+    """Log for whoever collects it. A person at a terminal, and a program that asks for JSON, read the same in the
+    answer: there, only errors are logged."""
+    set_up("error" if json or sys.stderr.isatty() else settings.log_level, "pretty")
 
 
 def words_in(settings: Settings, language: Language | None) -> Words:

@@ -19,7 +19,7 @@ from services.cases.erasure import Written, orders_of, written_about
 from services.catalogue import SERVICES
 from services.cli.bar import bar
 from services.cli.by_name import By, DryRun, Reason, must_be_told
-from services.cli.case_reading import own_token, refused, serving
+from services.cli.case_reading import must_be_http, own_token, refused, serving
 from services.cli.claim import claimed
 from services.cli.database import opened
 from services.cli.failure import NOT_SO, Failure, told
@@ -47,9 +47,9 @@ def erase(
     with --url. 销毁订单文字内容(描述、备注、原因等)的密钥:从此无人能读;事件、金额与凭证保留,校验仍成立;不可撤销。
     """
     with told(asked.json):
-        must_be_told(by, reason, dry_run=dry_run)
         if bool(order) == bool(buyer):
             raise Failure("invalid", "--order 与 --buyer 须选一个。", "Say --order or --buyer, one of the two.")
+        must_be_told(by, reason, dry_run=dry_run)
         settings, words = asked.begin()
         found = asyncio.run(_found(settings, order, buyer, shown=not asked.json))
         erased = [] if dry_run else asyncio.run(_erased(settings, asked, found, by, reason))
@@ -57,7 +57,7 @@ def erase(
             orders = [{**msgspec.structs.asdict(one), "changed": one.order_id in erased} for one in found]
             show_json({"dry_run": dry_run, "orders": orders})
         else:
-            _show(words, found, dry_run=dry_run, apart=bool(settings.database_url.get_secret_value()))
+            _show(words, found, erased, dry_run=dry_run, apart=bool(settings.database_url.get_secret_value()))
 
 
 async def _found(settings: Settings, order: str, buyer: str, *, shown: bool) -> list[Written]:
@@ -91,6 +91,7 @@ async def _server(settings: Settings, asked: Asked, by: str) -> AsyncIterator[tu
     """Whom to tell, and a token: a running server, or one of our own on the database, if no other holds its files."""
     actor = Actor(_ROLE, by.strip())
     if asked.url:
+        must_be_http(asked.url)
         yield asked.url, asked.token or own_token(settings, actor)
     elif settings.database_url.get_secret_value():
         with settings.for_reading() as alike:
@@ -127,13 +128,13 @@ async def _command(url: str, token: str, order_id: str, reason: str) -> bool:
         return bool(answer["events"])
 
 
-def _show(words: Words, found: Sequence[Written], *, dry_run: bool, apart: bool) -> None:
+def _show(words: Words, found: Sequence[Written], erased: Sequence[str], *, dry_run: bool, apart: bool) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(words.say("订单", "order"))
     for label in (
-        ("将抹除", "to be erased") if dry_run else ("已抹除", "erased now"),
-        ("早已抹除", "erased before"),
-        ("未封存", "never sealed"),
+        ("将抹除的文字", "texts to be erased") if dry_run else ("已抹除的文字", "texts erased now"),
+        ("早已抹除的", "erased before"),
+        ("未封存的", "never sealed"),
     ):
         table.add_column(words.say(*label), justify="right")
     for one in found:
@@ -149,6 +150,9 @@ def _show(words: Words, found: Sequence[Written], *, dry_run: bool, apart: bool)
         )
     if dry_run:
         console.print(words.stacked("未作改动(--dry-run)。", "Nothing was changed (--dry-run)."))
+        return
+    if not erased:
+        console.print(words.stacked("没有可抹除的,未作改动。", "There was nothing left to erase; nothing was changed."))
         return
     console.print(
         words.stacked(

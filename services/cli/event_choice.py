@@ -15,7 +15,7 @@ from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import Failure
 from services.cli.output import AsJson, DataDir, InLanguage
 from services.cli.words import Language, Words
-from services.kernel.history import span, written_position
+from services.kernel.history import span, why_unreadable, written_position
 from services.kernel.settings import Settings
 from services.transfer.selection import Selection
 
@@ -107,11 +107,8 @@ def _point(option: str, text: str) -> tuple[int, datetime | None, datetime | Non
     try:
         return 0, *span(text)
     except ValueError:
-        raise Failure(
-            "invalid",
-            f"{option}:{text} 不是位置(从 1 起的整数)、日期(2026-10-05)或时间(2026-10-05T10:00:00+08:00)。",
-            f"{option}: {text} is no position (1 or more), day (2026-10-05) or time (2026-10-05T10:00:00+08:00).",
-        ) from None
+        zh, en = why_unreadable(text)
+        raise Failure("invalid", f"{option}:{zh}。", f"{option}: {en}.") from None
 
 
 def _unknown_type(name: str) -> Failure:

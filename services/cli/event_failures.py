@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from services.cli.address import without_password
 from services.cli.event_choice import upside_down
-from services.cli.failure import NOT_SO, Failure, reason_of
+from services.cli.failure import NOT_SO, Failure, file_exists, reason_of
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused
 from services.kernel.log import NoSuchRange
 from services.transfer.exporting import LogDamaged, NothingChosen
@@ -57,11 +57,7 @@ def _failure(error: Exception) -> Failure | None:
                 "Parquet needs one more package: pip install 'aftersales[parquet]'; or use --format jsonl.",
             )
         case FileExistsError(filename=str(name)):
-            return Failure(
-                "file_exists",
-                f"{name} 已存在,不会覆盖。请换一个文件名,或先移走它。",
-                f"{name} is there already and is not overwritten. Name another file, or move it away first.",
-            )
+            return file_exists(name)
         case _:
             return None
 

@@ -17,7 +17,7 @@ from services.cli.bar import bar
 from services.cli.by_name import By, DryRun, Reason, must_be_told
 from services.cli.claim import claimed
 from services.cli.database import on_database, opened, place_of
-from services.cli.environment import make_folder, settings_in_force
+from services.cli.environment import log_beside_the_answer, make_folder, settings_in_force
 from services.cli.event_choice import OfService, Range
 from services.cli.event_failures import explained
 from services.cli.failure import Failure, told
@@ -27,7 +27,6 @@ from services.cli.output import AsJson, DataDir, show_json
 from services.cli.serving import named
 from services.kernel.clock import clock_of
 from services.kernel.event_store import EventStore
-from services.kernel.logging import set_up
 from services.kernel.long_work import Tell
 from services.kernel.settings import Settings
 from services.operations.moving import as_options, outcome_of
@@ -63,7 +62,7 @@ def export(
     """Write events to a file, with all that it takes to verify and import it elsewhere. 导出事件,可校验、可导入。"""
     with told(asked.json), explained():
         settings, selection = asked.settings(), asked.selection()
-        set_up(settings.log_level, "pretty")
+        log_beside_the_answer(settings, asked.json)
         [name] = named([service])
         suffix = FileFormat.PARQUET if file.suffix == ".parquet" else FileFormat.JSONL
         kind: Format = "parquet" if (format or suffix) is FileFormat.PARQUET else "jsonl"
@@ -88,7 +87,7 @@ def import_(
     with told(json), explained():
         must_be_told(by, reason, dry_run=dry_run)
         settings = settings_in_force(data_dir=data_dir)
-        set_up(settings.log_level, "pretty")
+        log_beside_the_answer(settings, json)
         service = _service_of(file)
         with bar(f"import {service}", shown=not json) as tell:
             work = _check if dry_run else _import

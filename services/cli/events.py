@@ -25,6 +25,7 @@ from services.kernel.kafka.connection import Connection
 from services.kernel.kafka.message import Unreadable
 from services.kernel.log import NoSuchRange, rfc3339
 from services.kernel.logging import set_up
+from services.kernel.sealing.keys import replace_sealed
 from services.kernel.settings import Settings
 from services.transfer.listening import Live, from_log, from_topics
 from services.transfer.selection import Selection, latest
@@ -195,7 +196,12 @@ def _line(words: Words, live: Live) -> str:
         record.subject or record.stream,
         words.event(record.type),
         words.actor(record.actor),
-        said(words, msgspec.json.decode(record.data)),
+        _readable(words, said(words, msgspec.json.decode(record.data))),
         words.say(f"(重发 {live.replay})", f"(replay {live.replay})") if live.replay else "",
     ]
     return "  ".join(part for part in parts if part)
+
+
+def _readable(words: Words, text: str) -> str:
+    """A text of an event with a mark for each sealed one: what it looks like sealed tells nobody anything."""
+    return replace_sealed(text, lambda _: words.say("[已封存]", "[sealed]"))

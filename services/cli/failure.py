@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+import msgspec
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from contracts.policy import PolicyInvalid
+from contracts.policy import Mistake, PolicyInvalid
 from services.cases.media import MediaAway
 from services.cli.output import show_json
 from services.kernel.event_store import StoreError
@@ -19,11 +20,25 @@ NOT_SO: Final = 1
 NOT_LIKE_THIS: Final = 2
 
 
+class InFile(msgspec.Struct, frozen=True):
+    """A mistake in a file: the line (0 where it has none), the field, and what is wrong with it."""
+
+    file: str
+    line: int
+    field: str
+    zh: str
+    en: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}: " if self.file else ""
+        return f"{where}{self.field}: {self.zh} / {self.en}"
+
+
 class Failure(Exception):
     """A command cannot do what it was asked for. `mistakes` lists what is to be mended, zh / en each."""
 
     def __init__(
-        self, code: str, zh: str, en: str, *, status: int = NOT_LIKE_THIS, mistakes: Sequence[str] = ()
+        self, code: str, zh: str, en: str, *, status: int = NOT_LIKE_THIS, mistakes: Sequence[str | InFile] = ()
     ) -> None:
         super().__init__(en)
         self.code = code
@@ -67,6 +82,20 @@ def reason_of(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def _in_file(mistake: Mistake) -> InFile:
+    file, line = (mistake.place.file, mistake.place.line) if mistake.place else ("", 0)
+    return InFile(file, line, mistake.path, mistake.message.zh, mistake.message.en)
+
+
+def file_exists(name: str) -> Failure:
+    """A file that was to be new is there."""
+    return Failure(
+        "file_exists",
+        f"{name} 已存在,不会覆盖。请换一个文件名,或先移走它。",
+        f"{name} is there already and is not overwritten. Name another file, or move it away first.",
+    )
+
+
 def failure_of(error: Exception) -> Failure | None:
     """The failure that an error amounts to, where somebody at the command line can do something about it."""
     match error:
@@ -84,7 +113,7 @@ def failure_of(error: Exception) -> Failure | None:
                 "policy_invalid",
                 "政策文件有误,请改正:",
                 "The policy file is wrong; mend it:",
-                mistakes=[str(mistake) for mistake in error.mistakes],
+                mistakes=[_in_file(mistake) for mistake in error.mistakes],
             )
         case MediaAway():
             return Failure(

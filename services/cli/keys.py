@@ -11,11 +11,10 @@ import typer
 
 from services.cli.by_name import By, DryRun, Reason, must_be_told
 from services.cli.claim import claimed
-from services.cli.database import opened
-from services.cli.environment import settings_in_force
-from services.cli.failure import NOT_SO, Failure, told
+from services.cli.database import opened, place_of
+from services.cli.environment import log_beside_the_answer, settings_in_force
+from services.cli.failure import NOT_SO, Failure, file_exists, told
 from services.cli.output import AsJson, DataDir, show_json
-from services.kernel.logging import set_up
 from services.kernel.settings import Settings
 from services.transfer.keys import KeysUnreadable, check_keys, export_keys, import_keys
 
@@ -47,7 +46,7 @@ def export(
     with told(json), _explained():
         must_be_told(by, reason, dry_run=False)
         settings = settings_in_force(data_dir=data_dir)
-        set_up(settings.log_level, "pretty")
+        log_beside_the_answer(settings, json)
         number = asyncio.run(_export(settings, file))
         log.warning("keys_exported", file=str(file), number=number, by=by, reason=reason)
         _tell(file, number, "导出 exported", json)
@@ -68,9 +67,10 @@ def import_(
     with told(json), _explained():
         must_be_told(by, reason, dry_run=dry_run)
         settings = settings_in_force(data_dir=data_dir)
-        set_up(settings.log_level, "pretty")
+        log_beside_the_answer(settings, json)
         if dry_run:
             return _tell(file, check_keys(file), "文件中 in the file", json)
+        _must_be_there(settings)
         added = asyncio.run(_import(settings, file))
         log.warning("keys_imported", file=str(file), added=added, by=by, reason=reason)
         return _tell(file, added, "新增 added", json)
@@ -85,7 +85,25 @@ async def _import(settings: Settings, file: Path) -> int:
     served_from_files = not settings.database_url.get_secret_value()
     with claimed(settings.data_dir, [_KEEPER]) if served_from_files else nullcontext():
         async with opened(settings, _KEEPER) as store:
+            if not await store.head_position():
+                raise _no_events(place_of(settings, _KEEPER))
             return await import_keys(store, file)
+
+
+def _must_be_there(settings: Settings) -> None:
+    """Raises `Failure` where a data folder has no history that keys could open."""
+    place = place_of(settings, _KEEPER)
+    if not settings.database_url.get_secret_value() and not Path(place).exists():
+        raise _no_events(place)
+
+
+def _no_events(place: str) -> Failure:
+    command = "aftersales events import FILE --by NAME --reason WHY"
+    return Failure(
+        "no_events",
+        f"{place} 里还没有事件。请先导入 {_KEEPER} 的事件:{command}。",
+        f"There are no events in {place} yet. Import the events of {_KEEPER} first: {command}.",
+    )
 
 
 def _tell(file: Path, number: int, what: str, json: bool) -> None:
@@ -103,3 +121,5 @@ def _explained() -> Iterator[None]:
     except KeysUnreadable as error:
         zh, en = f"{error.file} 第 {error.line} 行不是密钥。", f"Line {error.line} of {error.file} is no key."
         raise Failure("keys_unreadable", zh, en, status=NOT_SO) from None
+    except FileExistsError as error:
+        raise file_exists(str(error.filename)) from None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,8 @@ import msgspec
 import typer
 
 from contracts.policy import Policy
-from contracts.registry import decode
 from services.cli.bar import bar
-from services.cli.database import on_database
+from services.cli.database import logs_there
 from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.ledger_sheet import chart_sheet, check_sheet, entries_sheet, statement_sheet, trial_sheet
@@ -31,19 +30,16 @@ from services.finance.ledger.statement import Statement, is_move, statement_of
 from services.finance.ledger.trial import Trial, TrialBalance, is_month, month_of
 from services.histories import Logs
 from services.kernel.clock import clock_seen
-from services.kernel.event_store import Reads
 from services.kernel.logging import set_up
 from services.kernel.long_work import Tell
 from services.kernel.naming import order_of
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
-from services.kernel.stores import open_store
 from services.policy import policy_in_force
 
 app = typer.Typer(no_args_is_help=True, help="The ledger, made from the logs. 总账(由日志即时生成)。")
 
 #: Whose log is read, in the order in which they are opened.
-_READ: Final = ("cases", "refunds", "liability")
 #: Breaks that a check tells one by one.
 _TOLD_MOST: Final = 100
 
@@ -104,20 +100,10 @@ class Books:
 
 
 async def _made(settings: Settings, tell: Tell, make: Callable[[Books], Awaitable[T]]) -> T:
-    async with AsyncExitStack() as held:
-        logs = Logs(*[await _opened(held, settings, name) for name in _READ])
+    async with logs_there(settings) as logs:
         policy = policy_in_force(settings)
         with _refused(policy):
             return await make(Books(logs, policy, clock_seen(settings).now(), tell))
-
-
-async def _opened(held: AsyncExitStack, settings: Settings, service: str) -> Reads:
-    """The log of a service, in a way in which its database takes no write."""
-    store = open_store(settings.database_of(service), decode, readers=1, read_only=True)
-    held.push_async_callback(store.close)
-    with on_database(settings, service):
-        await store.head_position()
-    return store
 
 
 @contextmanager

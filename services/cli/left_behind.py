@@ -113,7 +113,7 @@ def show_away(console: Console, words: Words, away: dict[str, Failure]) -> None:
     for one in away.values():
         console.print(f"[red]✗[/] {escape(words.stacked(one.zh, one.en))}".replace("\n", "\n  "), soft_wrap=True)
     for way in dict.fromkeys(mistake for one in away.values() for mistake in one.mistakes):
-        console.print(f"  {escape(way)}", soft_wrap=True)
+        console.print(f"  {escape(str(way))}", soft_wrap=True)
 
 
 def _none_like(words: Words, named: str, left: Sequence[Left]) -> str:

@@ -1,76 +1,105 @@
-"""`aftersales`: the table of its commands."""
+"""`aftersales`: the table of its commands. Each is imported when it is wanted: all of them take seconds."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from services.cli import (
-    balance,
-    bill,
-    case,
-    checkpoints,
-    config,
-    demo,
-    dlq,
-    doctor,
-    erase,
-    events,
-    explain,
-    keys,
-    lag,
-    ledger,
-    operations,
-    order,
-    rebuild,
-    role,
-    serve,
-    settlement,
-    stack,
-    tokens,
-    topics,
-    verify,
-    version,
-    whatif,
-)
-from services.scenarios.cli import app as scenario
+#: What can be typed, and where it is: a module and the function, or the group of commands, in it.
+COMMANDS: Final[Mapping[str, str]] = {
+    "serve": "services.cli.serve:serve",
+    "api": "services.cli.role:api",
+    "relay": "services.cli.role:relay",
+    "consume": "services.cli.role:consume",
+    "all": "services.cli.role:all_",
+    "migrate": "services.cli.role:migrate",
+    "republish": "services.cli.checkpoints:republish",
+    "resume": "services.cli.checkpoints:resume",
+    "rewind": "services.cli.checkpoints:rewind",
+    "rebuild": "services.cli.rebuild:rebuild",
+    "lag": "services.cli.lag:lag",
+    "doctor": "services.cli.doctor:doctor",
+    "stack": "services.cli.stack:stack",
+    "token": "services.cli.tokens:token",
+    "balances": "services.cli.balance:show",
+    "verify": "services.cli.verify:verify",
+    "erase": "services.cli.erase:erase",
+    "demo": "services.cli.demo:demo",
+    "version": "services.cli.version:version",
+    "topics": "services.cli.topics:app",
+    "dlq": "services.cli.dlq:app",
+    "events": "services.cli.events:app",
+    "operations": "services.cli.operations:app",
+    "case": "services.cli.case:app",
+    "explain": "services.cli.explain:app",
+    "order": "services.cli.order:app",
+    "settlement": "services.cli.settlement:app",
+    "bill": "services.cli.bill:app",
+    "ledger": "services.cli.ledger:app",
+    "keys": "services.cli.keys:app",
+    "scenario": "services.scenarios.cli:app",
+    "replay": "services.cli.whatif:app",
+    "config": "services.cli.config:app",
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, each made when it is first looked up."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = _command(name, COMMANDS[name])
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMANDS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Lazy(TyperGroup):
+    """All commands as a group that imports those that it runs or describes."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{**given, "commands": _Commands()})
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+
+def _command(name: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    found = getattr(import_module(module), attribute)
+    alone = typer.Typer()
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+    else:
+        alone.command(name)(found)
+    return get_group(alone).commands[name]
+
 
 app = typer.Typer(
+    cls=_Lazy,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Order after-sales: cases, refunds, liability, exact to the fen. 订单售后:受理、退款、定责,精确到分。",
 )
-app.command("serve")(serve.serve)
-app.command("api")(role.api)
-app.command("relay")(role.relay)
-app.command("consume")(role.consume)
-app.command("all")(role.all_)
-app.command("migrate")(role.migrate)
-app.command("republish")(checkpoints.republish)
-app.command("resume")(checkpoints.resume)
-app.command("rewind")(checkpoints.rewind)
-app.command("rebuild")(rebuild.rebuild)
-app.add_typer(topics.app, name="topics")
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(events.app, name="events")
-app.command("lag")(lag.lag)
-app.command("doctor")(doctor.doctor)
-app.add_typer(operations.app, name="operations")
-app.command("stack")(stack.stack)
-app.command("token")(tokens.token)
-app.add_typer(case.app, name="case")
-app.add_typer(explain.app, name="explain")
-app.add_typer(order.app, name="order")
-app.add_typer(settlement.app, name="settlement")
-app.add_typer(bill.app, name="bill")
-app.add_typer(ledger.app, name="ledger")
-app.command("balances")(balance.show)
-app.command("verify")(verify.verify)
-app.command("erase")(erase.erase)
-app.add_typer(keys.app, name="keys")
-app.add_typer(scenario, name="scenario")
-app.add_typer(whatif.app, name="replay")
-app.add_typer(config.app, name="config")
-app.command("demo")(demo.demo)
-app.command("version")(version.version)
+
+
+@app.callback()
+def aftersales() -> None:
+    """What every command line begins with: nothing."""
 
 
 def main() -> None:

@@ -19,17 +19,20 @@ from services.kernel.operations import Desk, Ticket, Trouble, Watch
 from services.kernel.operations.texts import said
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
+from services.operations.kinds import must_be_anybodys
 from services.operations.trouble import trouble_of
 
 
 class Operated:
-    """A `Tell`; what came of the work goes into `outcome`, a few figures."""
+    """A `Tell` that keeps what is done; what came of the work goes into `outcome`, a few figures."""
 
     def __init__(self, *tells: Tell) -> None:
         self.outcome: dict[str, Any] = {}
+        self.done = 0
         self._tells = tells
 
     async def __call__(self, done: int, total: int) -> None:
+        self.done = done
         for tell in self._tells:
             await tell(done, total)
 
@@ -68,15 +71,16 @@ async def operated(
             desk, actor = Desk(store, service, clock_of(settings)), actor_of(by)
             with on_database(settings, service), refused():
                 ticket = await desk.start(kind, dict(options), actor, reason)
+            watch = Watch(desk, ticket)
+            work = Operated(watch, draw)
             try:
-                async with Watch(desk, ticket) as watch:
-                    work = Operated(watch, draw)
+                async with watch:
                     yield work
                     await desk.finish(ticket.operation, actor, work.outcome)
             except CalledOff:
                 raise await called_off(desk, ticket) from None
             except (asyncio.CancelledError, KeyboardInterrupt):
-                typer.echo(_goes_on(ticket), err=True)
+                typer.echo(_goes_on(ticket, options, work.done), err=True)
                 raise
             except Exception as error:
                 if not isinstance(error, StoreUnavailable):  # a database that is away cannot be told anything
@@ -114,8 +118,7 @@ def failure_of(refusal: Refusal) -> Failure:
     """What cannot be done to an operation, told to a person."""
     if refusal.errors:
         wrong = [f"{one['field']}: {one['zh']} / {one['en']}" for one in refusal.errors]
-        zh = "此操作不能由本命令继续:它的选项有误,请重新开始。"
-        en = "This operation cannot be taken up here: its options are not those of its kind. Start it anew."
+        zh, en = "此操作在这里不能继续。", "This operation cannot be resumed here."
         return Failure("invalid", zh, en, mistakes=wrong)
     text = said(refusal.code, refusal.params)
     return Failure(refusal.code, text.zh, text.en, status=NOT_SO)
@@ -140,7 +143,13 @@ async def called_off(desk: Desk, ticket: Ticket) -> Failure:
     )
 
 
-def _goes_on(ticket: Ticket) -> str:
+def _goes_on(ticket: Ticket, options: Mapping[str, Any], done: int) -> str:
+    """How work that was broken off after `done` places goes on."""
+    try:
+        must_be_anybodys(ticket.operation, ticket.kind, options, done)
+    except Refusal as refusal:
+        text = said(refusal.code, refusal.params)
+        return f"已中断。{text.zh}\nInterrupted. {text.en}"
     command = f"aftersales operations resume {ticket.operation} --by NAME --reason WHY"
     return f"已中断 {ticket.operation}。继续:{command}\nInterrupted. To go on: {command}"
 

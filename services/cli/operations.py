@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -25,6 +25,7 @@ from services.cli.operated import Operated, actor_of, refused
 from services.cli.options import with_options
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.serving import named
+from services.cli.whatif_sheet import show_report
 from services.cli.words import Language, Words
 from services.kernel.clock import clock_of
 from services.kernel.log import rfc3339
@@ -34,8 +35,10 @@ from services.kernel.operations import STATES, Desk, Operation, Ticket, service_
 from services.kernel.operations.texts import STATES as STATE_NAMES
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
-from services.operations.kinds import KINDS, options_of
+from services.operations.kind import folder_of
+from services.operations.kinds import must_be_resumable
 from services.operations.work import work
+from services.whatif.report import Report
 
 app = typer.Typer(no_args_is_help=True, help="Long work: what runs, hold it up, let it go on. 运维操作。")
 
@@ -44,6 +47,16 @@ SHOWN: Final = 20
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="As aftersales operations list shows it. 操作编号。")]
 
+#: Columns of a list, in zh and en.
+_COLUMNS: Final = (
+    ("编号", "id"),
+    ("类型", "kind"),
+    ("开始", "started"),
+    ("状态", "state"),
+    ("操作人", "by"),
+    ("原因", "reason"),
+    ("进度", "progress"),
+)
 #: What each state looks like.
 _COLOURS: Final = {"running": "cyan", "paused": "yellow", "interrupted": "yellow", "failed": "red", "finished": "green"}
 
@@ -125,7 +138,7 @@ def _steer(asked: Asked, operation: str, by: str, reason: str, change: Change) -
 
     async def changed(desk: Desk, operation: str) -> Operation:
         if change is Desk.resume:
-            _must_be_resumable(await desk.show(operation))
+            must_be_resumable(await desk.show(operation), settings_in_force(data_dir=asked.data_dir))
         ticket = await change(desk, operation, actor_of(by), reason)
         if ticket:
             return await _here(asked, desk, ticket, by)
@@ -148,8 +161,20 @@ def _tell(asked: Asked, operation: str, look: Callable[[Desk, str], Awaitable[Op
         if asked.json:
             show_json(known)
         else:
+            if report := _report(settings, known):
+                show_report(paper(), words, report)
             _sheet(paper(), words, known)
         return known
+
+
+def _report(settings: Settings, known: Operation) -> Report | None:
+    """What a what-if that came to its end found, where its file is here."""
+    file = folder_of(settings) / f"{known.id}.json"
+    if known.kind != "what_if" or known.outcome.get("file") != file.name or not file.is_file():
+        return None
+    with suppress(msgspec.MsgspecError):  # another release wrote it
+        return msgspec.json.decode(file.read_bytes(), type=Report)
+    return None
 
 
 async def _at_desk(
@@ -168,16 +193,6 @@ async def _here(asked: Asked, desk: Desk, ticket: Ticket, by: str) -> Operation:
             return Operated(tell, draw)
 
         return await work(settings, desk.service, ticket, actor_of(by), wrap)
-
-
-def _must_be_resumable(known: Operation) -> None:
-    """Before anything is told of it: whether this can be taken up at all. Raises `Refusal`, `Failure`."""
-    if known.state != "interrupted":
-        return
-    if known.kind not in KINDS:
-        zh = f"{known.kind} 不能在此继续,请重新执行原来的命令。"
-        raise Failure("invalid", zh, f"{known.kind} cannot be taken up here. Give its command again.")
-    options_of(KINDS[known.kind], known.service, known.options, settings_in_force())
 
 
 async def _listed(settings: Settings, services: list[str], kind: str, state: str, limit: int) -> list[Operation]:
@@ -208,30 +223,49 @@ async def _of(desk: Desk, kind: str, state: str, limit: int) -> list[Operation]:
 
 def _table(words: Words, operations: list[Operation]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for zh, en in (("编号", "id"), ("状态", "state"), ("操作人", "by"), ("原因", "reason"), ("进度", "progress")):
-        table.add_column(words.stacked(zh, en), overflow="fold")
+    for zh, en in _COLUMNS:
+        # an id in pieces cannot be copied into the next command
+        table.add_column(words.stacked(zh, en), overflow="fold", no_wrap=en == "id")
     for one in operations:
-        progress = _how_far(words, one)
-        table.add_row(one.id, _state(words, one), escape(words.actor(one.by)), escape(one.reason), progress)
+        who = escape(words.actor(one.by)), escape(one.reason)
+        table.add_row(
+            one.id, _kind(words, one), moment(rfc3339(one.started_at)), _state(words, one), *who, _how_far(words, one)
+        )
     return table
+
+
+def _kind(words: Words, one: Operation) -> str:
+    """A rebuild that was dropped built nothing, and is not to be taken for one that did."""
+    return f"{one.kind} ({words.say('丢弃', 'discard')})" if one.options.get("discard") else one.kind
 
 
 def _sheet(console: Console, words: Words, one: Operation) -> None:
     lines = [
-        (("类型", "kind"), f"{one.kind} · {one.service}"),
+        (("类型", "kind"), f"{_kind(words, one)} · {one.service}"),
         (("状态", "state"), f"{_state(words, one)} {moment(rfc3339(one.since))}"),
         (("操作人", "by"), escape(f"{words.actor(one.by)} {moment(rfc3339(one.started_at))}")),
         (("原因", "reason"), escape(one.reason)),
-        (("最近", "last"), escape(f"{words.actor(one.by_last)} {one.reason_last}") if one.version > 1 else ""),
+        (("最近", "last"), escape(f"{words.actor(one.by_last)} {one.reason_last}") if _steered(one) else ""),
         (("选项", "options"), escape(_brief(one.options))),
         (("进度", "progress"), _how_far(words, one)),
-        (("结果", "outcome"), escape(_brief(one.outcome))),
+        (("结果", "outcome"), escape(_brief(_figures(one)))),
         (("错误", "error"), escape(words.say(one.trouble.zh, one.trouble.en)) if one.trouble else ""),
     ]
     console.print(f"[bold]{one.id}[/]")
     for label, text in lines:
         if text:
             console.print(f"  {words.say(*label)}  {text}", soft_wrap=True)
+
+
+def _steered(one: Operation) -> bool:
+    return (one.by_last, one.reason_last) != (one.by, one.reason)
+
+
+def _figures(one: Operation) -> dict[str, object]:
+    """What came of it. Of a what-if the totals: the rest is its report."""
+    if one.kind != "what_if":
+        return one.outcome
+    return {name: value for name, value in one.outcome.items() if not isinstance(value, dict | list)}
 
 
 def _brief(values: dict[str, object]) -> str:

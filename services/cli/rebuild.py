@@ -111,7 +111,9 @@ async def _all_done(settings: Settings, view: str, asked: Asked, words: Words) -
             with on_database(settings, name), _on_rebuild(name, view):
                 done.append(await _done(settings, services[name], tables, asked, words))
             if not asked.json:
-                _show(paper(), words, done[-1], view)
+                _show(paper(), words, done[-1])
+        if not asked.json and any(isinstance(one, Outcome) and not (one.equal or one.swapped) for one in done):
+            _line(paper(), "", words.stacked(*_advice(view)))
         return done
 
 
@@ -235,7 +237,7 @@ def _document(done: Done) -> dict[str, Any]:
     return built
 
 
-def _show(console: Console, words: Words, done: Done, view: str) -> None:
+def _show(console: Console, words: Words, done: Done) -> None:
     if isinstance(done, Plan):
         _show_plan(console, words, done)
     elif isinstance(done, Discarded):
@@ -243,7 +245,7 @@ def _show(console: Console, words: Words, done: Done, view: str) -> None:
         zh, en = (f"已丢弃 {names} 的副本", f"dropped what was built of {names}") if names else ("没有副本", "no copy")
         _line(console, "", f"{done.service}: {words.say(zh, en)}")
     else:
-        _show_outcome(console, words, done, view)
+        _show_outcome(console, words, done)
 
 
 def _show_plan(console: Console, words: Words, plan: Plan) -> None:
@@ -256,7 +258,7 @@ def _show_plan(console: Console, words: Words, plan: Plan) -> None:
     _line(console, "", words.say("未作改动", "nothing was changed") + " (--dry-run)")
 
 
-def _show_outcome(console: Console, words: Words, outcome: Outcome, view: str) -> None:
+def _show_outcome(console: Console, words: Words, outcome: Outcome) -> None:
     if outcome.resumed_after:
         zh = f"{outcome.service}:从第 {outcome.resumed_after} 条之后继续"
         en = f"{outcome.service}: went on behind {plural(outcome.resumed_after, 'event')}"
@@ -266,15 +268,23 @@ def _show_outcome(console: Console, words: Words, outcome: Outcome, view: str) -
     if outcome.ahead:
         zh, en = "进度超过了日志末尾", "claims to be further than the log goes"
         _line(console, "[red]✗[/] ", f"{outcome.service}: {words.say(zh, en)}")
-    _line(console, "", words.stacked(*_ending(outcome, view)))
+    _line(console, "", words.stacked(*_ending(outcome)))
 
 
-def _ending(outcome: Outcome, view: str) -> tuple[str, str]:
-    position = outcome.position
+def _ending(outcome: Outcome) -> tuple[str, str]:
+    service, position = outcome.service, outcome.position
     if outcome.swapped:
-        return f"已换上,至位置 {position}", f"put in place, as of position {position}"
+        return f"{service}:已换上,至位置 {position}", f"{service}: put in place, as of position {position}"
     if outcome.equal:
-        return f"至位置 {position} 完全一致,无需换上", f"equal as of position {position}: nothing to put in place"
+        return (
+            f"{service}:至位置 {position} 完全一致,无需换上",
+            f"{service}: equal as of position {position}, nothing to put in place",
+        )
+    return f"{service}:至位置 {position} 有差异", f"{service}: different as of position {position}"
+
+
+def _advice(view: str) -> tuple[str, str]:
+    """What to do where tables differ, zh and en."""
     return (
         f"查询表未作改动。换上重建的:aftersales rebuild {view} --swap --by 姓名;"
         f"丢弃:aftersales rebuild {view} --discard --by 姓名",

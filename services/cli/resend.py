@@ -1,6 +1,8 @@
 """`aftersales events resend`: events once more, to a topic or an endpoint, marked as a replay."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -14,7 +16,7 @@ from services.cli.database import opened
 from services.cli.event_choice import OfService, Range
 from services.cli.event_failures import explained
 from services.cli.facts import moment
-from services.cli.failure import Failure, told
+from services.cli.failure import NOT_SO, Failure, told
 from services.cli.operated import operated
 from services.cli.options import with_options
 from services.cli.output import show_json
@@ -23,10 +25,11 @@ from services.kernel.files import new_id
 from services.kernel.kafka.connection import Connection
 from services.kernel.log import Record, rfc3339
 from services.kernel.logging import set_up
+from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
 from services.operations.moving import as_options, figures_of
 from services.transfer.replay import SECRET_BYTES, Endpoint, Target, Topic
-from services.transfer.resending import Sent, may_send_to
+from services.transfer.resending import Sent, may_send_to, must_be_known
 from services.transfer.resending import resend as send
 from services.transfer.selection import Selection, bounds
 
@@ -139,6 +142,8 @@ async def _resend(
     topic, dry_run = sending.topic, sending.dry_run
     try:
         async with opened(settings, service) as store:
+            with _known(service, selection):
+                await must_be_known(store, service, selection)
             if topic:
                 await may_send_to(topic, store, service, selection, settings.kafka_prefix, sending.into_live_topic)
             # what is told of the resending itself is not meant, and not published yet
@@ -165,6 +170,19 @@ async def _resend(
         await sending.target.close()
 
 
+@contextmanager
+def _known(service: str, selection: Selection) -> Iterator[None]:
+    """An order or a case that the log does not know is told as a `Failure`."""
+    try:
+        yield
+    except Refusal as refusal:
+        zh, en, name = "订单", "order", selection.order
+        if refusal.code == "unknown_case":
+            zh, en, name = "售后单", "case", selection.case
+        zh, en = f"{service} 的日志里没有{zh} {name}。", f"There is no {en} {name} in {service}."
+        raise Failure(refusal.code, zh, en, status=NOT_SO) from None
+
+
 def _show(asked: Range, service: str, where: str, replay: str, sent: Sent, dry_run: bool) -> None:
     if asked.json:
         told_of = {"service": service, "target": where, "replay": "" if dry_run else replay, "dry_run": dry_run}
@@ -174,6 +192,8 @@ def _show(asked: Range, service: str, where: str, replay: str, sent: Sent, dry_r
     for label, record in (("首条 first", sent.first), ("末条 last", sent.last)):
         if record is not None:
             typer.echo(f"  {label}  #{record.position}  {moment(rfc3339(record.time))}  {record.type}  {record.id}")
+    if not sent.events:
+        typer.echo(f"  {service} 没有符合条件的自有事件 {service} has no event of its own like that")
     typer.echo("未作改动 nothing was changed (--dry-run)" if dry_run else f"  重发标记 ce_replay  {replay}")
 
 

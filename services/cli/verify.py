@@ -109,7 +109,6 @@ def _run(settings: Settings, services: Sequence[str], asked: Asked, words: Words
             "unknown_order",
             f"{'、'.join(services)} 的日志里没有订单 {asked.order}。",
             f"There is no order {asked.order} in {', '.join(services)}.",
-            status=NOT_SO,
         )
     if json:
         show_json({"holds": all(proof.holds for proof in proofs), "services": proofs})

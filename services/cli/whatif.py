@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,22 +12,18 @@ import typer
 import yaml
 
 from contracts.policy import Policy, load_policy_file
-from contracts.registry import decode
 from services.cli.by_name import By, Reason
-from services.cli.database import on_database
+from services.cli.database import logs_there
 from services.cli.environment import settings_in_force
-from services.cli.failure import NOT_SO, Failure, told
+from services.cli.failure import Failure, told
 from services.cli.operated import operated
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.whatif_sheet import show_report
 from services.cli.words import Language, Words, usual_language
-from services.histories import Logs
 from services.kernel.clock import clock_seen
-from services.kernel.event_store import Reads
 from services.kernel.logging import set_up
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
-from services.kernel.stores import open_store
 from services.policy import policy_in_force
 from services.whatif.report import Report
 from services.whatif.run import TOLD_MOST, Question, what_if
@@ -35,7 +31,6 @@ from services.whatif.run import TOLD_MOST, Question, what_if
 app = typer.Typer(no_args_is_help=True, help="Replay history, in memory. 重演历史(只在内存中)。")
 
 #: Whose log is read, in the order in which they are opened.
-_READ: Final = ("cases", "refunds", "liability")
 _POINT: Final = "a position of the log of cases (included), a day or a time"
 _POINT_ZH: Final = "受理日志的位置(含)、日期或时间"
 
@@ -92,10 +87,8 @@ def ask(
 
 
 async def _asked(settings: Settings, question: Question, file: Path, work: Mapping[str, Any]) -> Report:
-    async with AsyncExitStack() as held:
-        logs = Logs(*[await _opened(held, settings, name) for name in _READ])
-        options = _options(question, file)
-        tell = await held.enter_async_context(operated(settings, "cases", "what_if", options=options, **work))
+    operation = operated(settings, "cases", "what_if", options=_options(question, file), **work)
+    async with logs_there(settings) as logs, operation as tell:
         report = await what_if(logs, question, clock_seen(settings).now(), tell)
         tell.outcome |= {
             "policy": report.policy,
@@ -114,15 +107,6 @@ def _options(question: Question, file: Path) -> dict[str, Any]:
     return {"policy": yaml.safe_load(file.read_bytes()) or {}, **said}
 
 
-async def _opened(held: AsyncExitStack, settings: Settings, service: str) -> Reads:
-    """The log of a service, in a way in which its database takes no write."""
-    store = open_store(settings.database_of(service), decode, readers=1, read_only=True)
-    held.push_async_callback(store.close)
-    with on_database(settings, service):
-        await store.head_position()
-    return store
-
-
 @contextmanager
 def _refused(policy: Policy) -> Iterator[None]:
     """What cannot be asked, told as a `Failure`."""
@@ -134,4 +118,4 @@ def _refused(policy: Policy) -> Iterator[None]:
             option = f"--{error['field']}"
             raise Failure("invalid", f"{option}:{error['zh']}。", f"{option}: {error['en']}.") from None
         said = policy.refusal_text(refusal.code, refusal.params)
-        raise Failure(refusal.code, said.zh, said.en, status=NOT_SO) from None
+        raise Failure(refusal.code, said.zh, said.en) from None

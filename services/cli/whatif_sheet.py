@@ -33,6 +33,13 @@ def show_report(console: Console, words: Words, report: Report) -> None:
     console.print(_head(words, report))
     if report.keys:
         console.print(_keys(words, report.keys))
+    else:
+        console.print(
+            words.stacked(
+                "这份政策与现行政策没有不同,它什么也不改变。",
+                "This policy says what the one in force says: it changes nothing.",
+            )
+        )
     if report.cases_that_differ:
         for table in _differences(words, report):
             console.print(table)

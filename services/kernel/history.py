@@ -17,11 +17,12 @@ from services.kernel.clock import SHOP_TIME
 from services.kernel.decider import Domain, F
 from services.kernel.event_store import Reads
 from services.kernel.log import Record
-from services.kernel.refusal import Refusal, invalid
+from services.kernel.refusal import invalid
 
 #: No position, day or time is written longer.
 _LONGEST: Final = 64
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NUMBER: Final = re.compile(r"-?\d{1,20}", re.ASCII)
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -108,7 +109,7 @@ def _time(asked: str, field: str, now: datetime) -> datetime:
     try:
         begins, ends = span(asked)
     except ValueError:
-        raise _unreadable(field) from None
+        raise invalid(field, "moment", *why_unreadable(asked)) from None
     if begins > now:
         at = now.astimezone(SHOP_TIME).isoformat(timespec="seconds")
         raise invalid(
@@ -131,12 +132,25 @@ def span(asked: str) -> tuple[datetime, datetime]:
     return moment, moment
 
 
-def _unreadable(field: str) -> Refusal:
-    return invalid(
-        field,
-        "moment",
-        "须为日志位置(如 120)、带时区的时间(如 2026-10-05T18:00:00+08:00,网址中 + 写作 %2B)"
-        "或日期(如 2026-10-05,即当天结束时)",
-        "must be a position of the log (120), a time with its offset (2026-10-05T18:00:00+08:00; in an address,"
-        " write + as %2B) or a day (2026-10-05, which means its end)",
+def why_unreadable(asked: str) -> tuple[str, str]:
+    """What is wrong with a text that is no position, day or time, zh and en."""
+    if _NUMBER.fullmatch(asked):
+        return f"没有位置 {asked}", f"there is no position {asked}"
+    if _DAY.fullmatch(asked):
+        return f"没有 {asked} 这一天", f"there is no day {asked}"
+    if _is_time(f"{asked}+08:00"):
+        return f"时间须带时区,如 {asked}+08:00", f"the time lacks its offset; write {asked}+08:00"
+    if _is_time(asked.replace(" ", "+")):  # as an address hands on what was written with a plus
+        return "时区的 + 在网址中须写作 %2B", "the + of the offset must be written as %2B in an address"
+    return (
+        "须为日志位置(如 120)、带时区的时间(如 2026-10-05T18:00:00+08:00)或日期(如 2026-10-05)",
+        "must be a position of the log (120), a time with its offset (2026-10-05T18:00:00+08:00) or a day (2026-10-05)",
     )
+
+
+def _is_time(text: str) -> bool:
+    try:
+        span(text)
+    except ValueError:
+        return False
+    return True

@@ -2,39 +2,44 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from contracts.policy import PolicyInvalid, load_policy
-from contracts.registry import decode
-from services.histories import Logs
 from services.kernel.clock import clock_seen
-from services.kernel.event_store import Reads
 from services.kernel.fields import Code, OrderId, Reference
 from services.kernel.long_work import Tell
-from services.kernel.settings import Settings
-from services.kernel.stores import open_store
 from services.kernel.whole_file import put
+from services.logs import logs_to_read
 from services.operations.kind import NAMED, Options, Work
 from services.policy import policy_in_force
 from services.whatif.run import TOLD_MOST, Question, what_if
 
 #: Whose logs are read, in the order in which they are opened.
-_READ: Final = ("cases", "refunds", "liability")
 
 
 class WhatIf(Options, frozen=True, kw_only=True):
-    """`policy`: what is otherwise than in the policy that the system comes with, as in a shop's policy file. `begin`
-    and `end`: positions of the log of cases, days or times. `most`: cases to be told one by one, 0 for all."""
+    """History decided again by other rules; the whole report is the file of the operation."""
 
-    policy: dict[str, Any]
-    begin: Reference = ""
-    end: Reference = ""
-    order: OrderId | None = None
-    case: Code | None = None
-    most: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = TOLD_MOST
+    policy: Annotated[
+        dict[str, Any],
+        Meta(description="What is otherwise than in the policy that the system comes with, as in a shop's policy file"),
+    ]
+    begin: Annotated[
+        Reference,
+        Meta(description="Decisions from here on: a position of the log of cases, a day, or a time with offset"),
+    ] = ""
+    end: Annotated[
+        Reference,
+        Meta(description="Decisions up to here: a position of the log of cases, a day, or a time with offset"),
+    ] = ""
+    order: Annotated[OrderId | None, Meta(description="This order only")] = None
+    case: Annotated[Code | None, Meta(description="This case only")] = None
+    most: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Cases to tell one by one, those that differ the most; 0: all")
+    ] = TOLD_MOST
 
     def mistakes(self, service: str) -> Iterator[tuple[str, str, str, str]]:
         try:
@@ -56,9 +61,8 @@ async def ask(work: Work, options: WhatIf, tell: Tell) -> dict[str, Any]:
         case=options.case or "",
         most=options.most,
     )
-    async with AsyncExitStack() as held:
-        logs = [_opened(held, settings, name) for name in _READ]
-        report = await what_if(Logs(*logs), question, clock_seen(settings).now(), tell)
+    async with logs_to_read(settings) as logs:
+        report = await what_if(logs, question, clock_seen(settings).now(), tell)
     file = work.file("json")
     await asyncio.to_thread(put, file, msgspec.json.encode(report))
     return {
@@ -70,10 +74,3 @@ async def ask(work: Work, options: WhatIf, tell: Tell) -> dict[str, Any]:
         "net": msgspec.to_builtins(report.net),
         "parties": msgspec.to_builtins(report.parties[:NAMED]),
     }
-
-
-def _opened(held: AsyncExitStack, settings: Settings, service: str) -> Reads:
-    """The log of a service, in a way in which its database takes no write."""
-    store = open_store(settings.database_of(service), decode, readers=1, read_only=True)
-    held.push_async_callback(store.close)
-    return store

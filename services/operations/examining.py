@@ -1,9 +1,10 @@
 """`doctor`: whether logs, topics, checkpoints, read tables, payouts and sums agree, in the background."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from services.catalogue import SERVICES
 from services.doctor.checks import CHECKS
@@ -17,10 +18,12 @@ from services.policy import policy_in_force
 
 
 class Doctor(Options, frozen=True, kw_only=True):
-    """Which checks, all unless named; in which services, its own unless named."""
+    """Whether logs, topics, checkpoints, read tables, payouts and sums agree."""
 
-    checks: tuple[Word, ...] = ()
-    services: tuple[Word, ...] = ()
+    checks: Annotated[tuple[Word, ...], Meta(description="Which checks, by name; all unless named")] = ()
+    services: Annotated[
+        tuple[Word, ...], Meta(description="Which services are examined; the one it is started on unless named")
+    ] = ()
 
     def mistakes(self, service: str) -> Iterator[tuple[str, str, str, str]]:
         known = {"checks": [check.name for check in CHECKS], "services": list(SERVICES)}

@@ -27,9 +27,12 @@ from services.kernel.operations.operation import State
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.settings import Settings
 from services.kernel.stores import open_store
-from services.operations.kind import folder_of
-from services.operations.kinds import KINDS, options_of
+from services.operations.bodies import START
+from services.operations.kind import Options, folder_of
+from services.operations.kinds import KINDS, must_be_resumable, options_of
 from services.operations.runner import Runner
+from services.transfer.resending import must_be_known
+from services.transfer.selection import Selection
 
 _PATH: Final = "/v1/operations"
 #: Names that are read at a time where a list is made.
@@ -74,6 +77,9 @@ _COMMAND: Final[dict[str, Any]] = {
     "is_command": True,
 }
 _ROLES: Final = "Roles: service, store_manager."
+_STEERED: Final = f'{_ROLES} It needs the body `{{"reason": …}}` and an `Idempotency-Key`.'
+#: What files are, by their endings, where that is more than bytes.
+_MEDIA: Final[Mapping[str, str]] = {".json": "application/json"}
 _FILTERS: Final = (
     Parameter("state", State),
     Parameter("kind", KindName),
@@ -185,7 +191,8 @@ class OperationsHttp:
         # its own one and no other, wherever the history with this name was imported from
         if file.stem != operation.id or file.name != name or not file.is_file():
             raise Refusal("operation_without_file", operation=operation.id)
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Type": "application/octet-stream"}
+        media = _MEDIA.get(file.suffix, "application/octet-stream")
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Type": media}
         return web.FileResponse(file, headers=headers)
 
     # -- commands
@@ -193,10 +200,11 @@ class OperationsHttp:
     @describe(
         Described(
             summary="Start an operation in the background",
-            description=f"{_ROLES} One of a kind is at work on a service at a time. Options of each kind: README.",
-            body=StartOperation,
+            description=f"{_ROLES} One of a kind is at work on a service at a time. Which `options` there are depends"
+            " on the `kind`: each has a schema of its own in the request body.",
+            body=START,
             example={"kind": "verify", "service": "cases", "reason": "month's end", "options": {"photos": True}},
-            refusals=(400, 403, 409, 412, 413, 415, 422),
+            refusals=(400, 403, 404, 409, 412, 413, 415, 422),
             **_COMMAND,
         )
     )
@@ -207,6 +215,7 @@ class OperationsHttp:
 
         async def start(desk: Desk, body: StartOperation, answer: Answer) -> Ticket:
             options = options_of(KINDS[body.kind], body.service, body.options, self._settings)
+            await must_be_known(desk.store, desk.service, _chosen(options))
             said = msgspec.to_builtins(options)
             return await desk.start(body.kind, said, str(actor_of(request)), body.reason, answer)
 
@@ -215,7 +224,7 @@ class OperationsHttp:
     @describe(
         Described(
             summary="Hold an operation up where it is",
-            description=_ROLES,
+            description=_STEERED,
             body=SteerOperation,
             example={"reason": "the sale begins"},
             refusals=(400, 403, 404, 409, 412, 413, 415, 422),
@@ -229,7 +238,8 @@ class OperationsHttp:
     @describe(
         Described(
             summary="Let an operation go on that is paused, or was interrupted",
-            description=_ROLES,
+            description=f"{_STEERED} What was interrupted goes on here, unless only the command that began it can do it"
+            " (409 `operation_not_resumable`).",
             body=SteerOperation,
             example={"reason": "the sale is over"},
             refusals=(400, 403, 404, 409, 412, 413, 415, 422),
@@ -238,12 +248,19 @@ class OperationsHttp:
     )
     async def resume(self, request: web.Request) -> web.Response:
         """Resume an operation; where nobody is at work on it any more, this process is from now on."""
-        return await self._steer(request, Desk.resume)
+
+        async def resume(
+            desk: Desk, operation: str, by: str, reason: str, answer: Answer, version: int | None
+        ) -> Ticket | None:
+            must_be_resumable(await desk.show(operation), self._settings)
+            return await desk.resume(operation, by, reason, answer, version)
+
+        return await self._steer(request, resume)
 
     @describe(
         Described(
             summary="Call an operation off",
-            description=f"{_ROLES} It stops after the page that it is at; what it had done stays.",
+            description=f"{_STEERED} It stops within about a second; what it had done stays.",
             body=SteerOperation,
             example={"reason": "not needed any more"},
             refusals=(400, 403, 404, 409, 412, 413, 415, 422),
@@ -322,6 +339,11 @@ async def _keep(store: EventStore, answer: IdempotentAnswer) -> None:
     [outcome] = await store.commit([Commit(answer=answer)])
     if isinstance(outcome, StoreError) and not isinstance(outcome, KeyTaken):
         raise outcome
+
+
+def _chosen(options: Options) -> Selection:
+    """The order and the case that options name, where they do."""
+    return Selection(order=getattr(options, "order", None) or "", case=getattr(options, "case", None) or "")
 
 
 def _service_of(raw: bytes) -> str:

@@ -8,6 +8,8 @@ import msgspec
 from contracts.policy import Text
 from services.catalogue import SERVICES
 from services.kernel.intake import field_errors, wrong_fields
+from services.kernel.operations import Operation
+from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
 from services.operations.asking import WhatIf, ask
 from services.operations.examining import Doctor, doctor
@@ -46,7 +48,7 @@ def options_of(kind: Kind, service: str, given: Mapping[str, Any], settings: Set
         options = msgspec.convert(given, kind.options)
     except msgspec.ValidationError:
         found = field_errors(kind.options, given)
-        raise wrong_fields([*wrong, *({**one, "field": f"options.{one['field']}"} for one in found)]) from None
+        raise wrong_fields([*wrong, *(_of_option(kind, one) for one in found)]) from None
     if len(msgspec.json.encode(options)) > MAX_OPTIONS_BYTES:
         limit = MAX_OPTIONS_BYTES >> 10
         wrong.append(_wrong("options", "length", f"不能超过 {limit} KB", f"must not be longer than {limit} KB"))
@@ -54,6 +56,44 @@ def options_of(kind: Kind, service: str, given: Mapping[str, Any], settings: Set
     if wrong:
         raise wrong_fields(wrong)
     return options
+
+
+def must_be_resumable(known: Operation, settings: Settings) -> None:
+    """Raises `Refusal` where nobody is at work on an operation and it cannot be taken up: `operation_not_resumable`,
+    whoever tries, and `invalid` where only this installation cannot."""
+    if known.state == "interrupted":
+        done = known.progress.done if known.progress else 0
+        must_be_anybodys(known.id, known.kind, known.options, done)
+        options_of(KINDS[known.kind], known.service, known.options, settings)
+
+
+def must_be_anybodys(operation: str, kind: str, options: Mapping[str, Any], done: int) -> None:
+    """Raises `Refusal` `operation_not_resumable` for what only the command that began it can do, such as writing to a
+    file of its own; `first` is then where it goes on after `done` places of the log, 0 where it begins anew."""
+    known = KINDS.get(kind)
+    foreign = [name for name in options if known and name not in _names(known)]
+    if known and not foreign:
+        return
+    goes_on = kind == "resend" and done and not {"order", "case"} & options.keys()
+    raise Refusal(
+        "operation_not_resumable",
+        operation=operation,
+        work=f"{kind} ({', '.join(foreign)})" if foreign else kind,
+        first=options.get("first", 1) + done if goes_on else 0,
+    )
+
+
+def _names(kind: Kind) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(kind.options)]
+
+
+def _of_option(kind: Kind, wrong: dict[str, str]) -> dict[str, str]:
+    """What is wrong with an option; where there is no such option, which there are."""
+    said = {**wrong, "field": f"options.{wrong['field']}"}
+    if wrong["rule"] == "known_field":
+        names = ", ".join(_names(kind))
+        said |= {"zh": f"没有这个选项;可用:{names}", "en": f"is no option of {kind.name}; there are: {names}"}
+    return said
 
 
 def _wrong(field: str, rule: str, zh: str, en: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from contracts.registry import EVENT_TYPES
 from services.kernel.fields import Code, Moment, OrderId, Reference
@@ -25,16 +26,18 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]+$(?!\n)", max_lengt
 
 
 class _Chosen(Options, frozen=True, kw_only=True):
-    """Which events, as `aftersales events` chooses them; everything that is named must hold."""
+    """Which events; everything that is named must hold."""
 
-    case: Code | None = None
-    order: OrderId | None = None
-    types: tuple[Code, ...] = ()
-    party: Reference = ""
-    since: Moment | None = None
-    until: Moment | None = None
-    first: Position | None = None
-    last: Position | None = None
+    case: Annotated[Code | None, Meta(description="Events of this case")] = None
+    order: Annotated[OrderId | None, Meta(description="Events of this order")] = None
+    types: Annotated[tuple[Code, ...], Meta(description="Events of these types")] = ()
+    party: Annotated[
+        Reference, Meta(description="Events that name this party, courier/YTO, or any of a kind, courier")
+    ] = ""
+    since: Annotated[Moment | None, Meta(description="Events that happened then or later")] = None
+    until: Annotated[Moment | None, Meta(description="Events that happened then or before")] = None
+    first: Annotated[Position | None, Meta(description="Events from this position on")] = None
+    last: Annotated[Position | None, Meta(description="Events up to this position")] = None
 
     def mistakes(self, service: str) -> Iterator[tuple[str, str, str, str]]:
         for place, name in enumerate(self.types):
@@ -78,7 +81,7 @@ def as_options(selection: Selection) -> dict[str, Any]:
 class Export(_Chosen, frozen=True, kw_only=True):
     """Events to a file that can be downloaded."""
 
-    format: Literal["jsonl", "parquet"] = "jsonl"
+    format: Annotated[Literal["jsonl", "parquet"], Meta(description="What the file is")] = "jsonl"
 
 
 async def export(work: Work, options: Export, tell: Tell) -> dict[str, Any]:
@@ -101,13 +104,12 @@ def outcome_of(manifest: Manifest) -> dict[str, Any]:
 
 
 class Resend(_Chosen, frozen=True, kw_only=True):
-    """Own events once more to a Kafka topic, at most `rate` a second (0: as fast as they are taken). `everything` says
-    that the whole log is meant, `into_live_topic` that the topic is one that services hear."""
+    """A service's own events once more to a Kafka topic, with the ids they had, marked as a replay."""
 
-    topic: Name
-    everything: bool = False
-    rate: Rate = 200.0
-    into_live_topic: bool = False
+    topic: Annotated[Name, Meta(description="The Kafka topic that they are sent to")]
+    everything: Annotated[bool, Meta(description="Yes, the whole log: needed where nothing says which events")] = False
+    rate: Annotated[Rate, Meta(description="Events a second at most; 0: as fast as they are taken")] = 200.0
+    into_live_topic: Annotated[bool, Meta(description="Yes, into a topic that services hear")] = False
 
     def mistakes(self, service: str) -> Iterator[tuple[str, str, str, str]]:
         yield from super().mistakes(service)

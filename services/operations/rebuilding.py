@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from contracts.policy import load_policy
 from services.catalogue import SERVICES
@@ -21,12 +22,11 @@ from services.rebuilding import rebuilt, services_of
 
 
 class Rebuild(Options, frozen=True, kw_only=True):
-    """Which read tables, all of the service unless named. `swap`: put in place what differs; `workers` 0: as many
-    processes as suit it."""
+    """Read tables built anew from the log, beside those in use, and compared with them."""
 
-    tables: tuple[Word, ...] = ()
-    swap: bool = False
-    workers: Workers = 0
+    tables: Annotated[tuple[Word, ...], Meta(description="Which read tables; all of the service unless named")] = ()
+    swap: Annotated[bool, Meta(description="Put in place what differs; otherwise it is only compared")] = False
+    workers: Annotated[Workers, Meta(description="How many processes share the work; 0: as many as suit it")] = 0
 
     def mistakes(self, service: str) -> Iterator[tuple[str, str, str, str]]:
         known = tables_of(service)

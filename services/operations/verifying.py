@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import make_url
 
 from contracts.registry import decode
@@ -28,14 +29,16 @@ KEY: Final = "proof.key"
 
 
 class Verify(Options, frozen=True, kw_only=True):
-    """One order, the orders with events in a range, or the whole log (up to a position). `workers` 0: as many as suit
-    it."""
+    """Whether one order, the orders with events in a range, or the whole log (up to a position) is what was written."""
 
-    order: OrderId | None = None
-    first: Position | None = None
-    last: Position | None = None
-    photos: bool = False
-    workers: Workers = 0
+    order: Annotated[OrderId | None, Meta(description="The history of this order only; not with first or last")] = None
+    first: Annotated[Position | None, Meta(description="Only the orders with events from this position on")] = None
+    last: Annotated[Position | None, Meta(description="Up to this position; the end of the log unless said")] = None
+    photos: Annotated[
+        bool,
+        Meta(description="Also whether evidence files are those that were recorded; with the whole log of cases only"),
+    ] = False
+    workers: Annotated[Workers, Meta(description="How many processes share the work; 0: as many as suit it")] = 0
 
     def mistakes(self, service: str) -> Iterator[tuple[str, str, str, str]]:
         if self.order and (self.first or self.last):

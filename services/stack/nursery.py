@@ -21,7 +21,7 @@ from contracts.policy import load_policy
 from services.stack.processes import Child, ProcessFailed, die_with
 
 #: What every service process needs, imported once.
-_IMPORTED: Final = ("services.cli.main",)
+_IMPORTED: Final = ("services.cli.main", "services.cli.role", "services.cli.serve")
 
 
 class Birth(msgspec.Struct, frozen=True, tag=True):

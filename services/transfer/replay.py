@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from standardwebhooks import Webhook
 
 from contracts import envelope
+from services.kernel.event_store import PAGE_RECORDS
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection, discard, is_refusal, stop
 from services.kernel.kafka.message import outgoing
 from services.kernel.kafka.relay import PUBLISH_SECONDS, partition_of
@@ -55,6 +56,9 @@ class NotTaken(Exception):
 class Target(Protocol):
     """Where events are sent."""
 
+    at_once: int
+    """How many events it takes in one go: nobody can hold it up in between."""
+
     async def send(self, records: Sequence[Record]) -> None:
         """Send these in order; returns when all of them were taken."""
 
@@ -67,6 +71,8 @@ class Topic:
 
     Raises `NoTopic`, `BrokerAway` and `BrokerRefused`.
     """
+
+    at_once = PAGE_RECORDS
 
     def __init__(self, connection: Connection, topic: str, replay: str) -> None:
         self._connection = connection
@@ -119,6 +125,8 @@ class Endpoint:
 
     `webhook-id` is the id of the event, the same each time that it is sent. Raises `NotTaken`.
     """
+
+    at_once = 1
 
     def __init__(self, url: str, secret: str, replay: str) -> None:
         """Raises `ValueError` for a secret that is not base64, or short enough to be guessed."""

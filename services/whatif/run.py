@@ -8,7 +8,7 @@ from contracts.policy import Policy
 from services.histories import Logs, named_orders
 from services.kernel.long_work import Tell, told_nobody
 from services.kernel.naming import order_of
-from services.kernel.refusal import Refusal
+from services.kernel.refusal import Refusal, invalid
 from services.whatif.keys import changed_keys
 from services.whatif.order import OrderAgain, Rules
 from services.whatif.period import period_of
@@ -40,8 +40,11 @@ async def what_if(logs: Logs, question: Question, now: datetime, tell: Tell = to
     """Decide history again under the policy in question. `now` is when promises that nobody kept yet are looked at.
 
     `tell` is awaited with the records of cases gone through and in all. Raises `Refusal` `invalid` for a period that
-    cannot be, `unknown_order` and `unknown_case`; `StoreUnavailable`; what `tell` raises.
+    cannot be and for a case of another order, `unknown_order` and `unknown_case`; `StoreUnavailable`; what `tell`
+    raises.
     """
+    if question.order and question.case and order_of(question.case) != question.order:
+        raise _of_another_order(question.case, question.order)
     period = await period_of(question.begin, question.end, logs.cases, now)
     position = await logs.cases.head_position()
     tally, rules = Tally(question.most), Rules.of(question.policy)
@@ -51,6 +54,15 @@ async def what_if(logs: Logs, question: Question, now: datetime, tell: Tell = to
             raise Refusal("unknown_case", case_id=question.case)
         tally.add(order, question.case)
     return _report(question, tally, position)
+
+
+def _of_another_order(case_id: str, order_id: str) -> Refusal:
+    return invalid(
+        "case",
+        "of_another_order",
+        f"售后单 {case_id} 不是订单 {order_id} 的",
+        f"case {case_id} is not of order {order_id}",
+    )
 
 
 def _report(question: Question, tally: Tally, position: int) -> Report:

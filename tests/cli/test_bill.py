@@ -53,6 +53,15 @@ def test_a_wrong_bill_ends_with_1_and_names_each_mistake(bill: Path) -> None:
         assert said in told.out
 
 
+def test_a_file_that_is_no_bill_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    """What a file begins with is quoted; bytes that would colour or clear the screen are written out."""
+    (tmp_path / "bill.csv").write_bytes(b"\x1b[31mred\x00\x07\r,x\n\x1b[2J\n")
+    told = aftersales("bill", "show", str(tmp_path / "bill.csv"))
+    assert told.status == 1
+    assert all(one.isprintable() for line in told.out.split("\n") for one in line)
+    assert "\\x1b[31mred" in told.out
+
+
 def test_rows_with_mistakes_are_said_to_be_in_no_sum(bill: Path) -> None:
     """Nobody takes the sums of the rest for those of the bill."""
     bill.write_text(writing.wechat_trade(ROWS).replace("`1299.00", "`1,299.00", 1), "utf-8")

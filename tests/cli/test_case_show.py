@@ -87,11 +87,11 @@ def test_a_folder_without_data(folder: Path) -> None:
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "not an address"])
-def test_no_server_at_the_address(shop: Server, url: str) -> None:
+@pytest.mark.parametrize(("url", "status"), [("http://127.0.0.1:1", 1), ("not an address", 2), ("http://[", 2)])
+def test_no_server_at_the_address(shop: Server, url: str, status: int) -> None:
     """A wrong address is named with the way out."""
     told = aftersales("case", "show", "TB1-1", "--url", url, "--data-dir", str(shop.data_dir))
-    told.must_fail(1, url, "--url")
+    told.must_fail(status, url, "--url")
 
 
 def test_next_actions_are_those_of_the_role(shop: Server) -> None:

@@ -56,10 +56,17 @@ def test_erasing_by_buyer_and_by_order(data: Path) -> None:
     assert "周店" in shown.out
     assert "买家要求" in shown.out
     assert WORDS not in at(data, "events", "list", "cases", "--json").out
+    [erasure] = [one for one in at(data, "case", "show", "TB1-1", "--json").json["timeline"] if "erased" in one["type"]]
+    assert (erasure["actor"], erasure["data"]["reason"]) == ("store_manager/周店", "买家要求")
+    assert "personal_data" not in at(data, "case", "show", "TB1-1", "--lang", "en").out
     sheet = at(data, "erase", "--order", "TB2", *BY)
     assert "TB2" in sheet.out
     assert "备份" in sheet.out
     assert "Backups" in sheet.out
+    assert "texts erased now" in sheet.out
+    twice = at(data, "erase", "--order", "TB2", *BY)
+    assert "nothing left to erase" in twice.out
+    assert "Backups" not in twice.out
 
 
 def test_erasing_beside_a_server(data: Path) -> None:
@@ -78,6 +85,9 @@ def test_erasing_beside_a_server(data: Path) -> None:
         (("--order", "TB9", *BY), 1, "TB9"),
         (("--buyer", "nobody", *BY), 1, "nobody"),
         ((*BY,), 2, "--order"),
+        ((), 2, "--order"),
+        (("--order", "TB1"), 2, "--by: say your name. --reason: say why."),
+        (("--order", "TB1", *BY, "--url", "nonsense"), 2, "--url"),
         (("--order", "TB1", "--buyer", "b-1", *BY), 2, "--buyer"),
         (("--order", "TB1", "--reason", "x"), 2, "--by"),
         (("--order", "TB1", "--by", "x"), 2, "--reason"),
@@ -95,7 +105,9 @@ def test_keys_are_taken_along(data: Path, tmp_path: Path) -> None:
     assert at(data, "events", "export", "cases", str(events)).status == 0
     assert at(data, "keys", "export", str(keys), *BY, "--json").json["keys"] == 3
     assert keys.stat().st_mode & 0o777 == 0o600
-    at(data, "keys", "export", str(keys), *BY).must_fail(2, str(keys))
+    at(data, "keys", "export", str(keys), *BY).must_fail(2, str(keys), "Name another file")
+    at(new, "keys", "import", str(keys), *BY).must_fail(2, "Import the events of cases first")
+    assert not new.exists()
     at(data, "keys", "export", str(tmp_path / "other")).must_fail(2, "--by")
     assert at(new, "events", "import", str(events), *BY).status == 0
     assert described(new, "TB1") == [ELSEWHERE]

@@ -1,10 +1,12 @@
 """Long work at the command line: what is told of it, and steering what runs elsewhere."""
 
 import asyncio
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,14 @@ import pytest
 
 from contracts.registry import decode
 from services.catalogue import SERVICES
-from services.kernel.clock import SystemClock
+from services.kernel.clock import SHOP_TIME, SystemClock
 from services.kernel.naming import stream_of_operation
 from services.kernel.operations import Desk, Operation, Ticket, new_operation_id
 from services.kernel.settings import load_settings
 from services.kernel.stores import open_store
 from services.transfer import replay
 from tests.cli.terminal import Server, Told, aftersales, until
+from tests.transfer.receiver import SECRET, receiving
 
 BY = ("--by", "王敏", "--reason", "a test")
 
@@ -93,6 +96,41 @@ def test_operations_of_all_services_are_listed(books: Books) -> None:
     assert not books.operations("list", "--json", "--service", "liability").json["operations"]
 
 
+def test_a_list_says_when_and_what(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with its time at the shop; what dropped a rebuild is not taken for one that built."""
+    books.at_desk(
+        lambda desk: desk.done("rebuild", {"tables": ["case_view"], "discard": True}, "operator/王敏", "x", {})
+    )
+    known = books.newest()
+    monkeypatch.setenv("COLUMNS", "200")
+    told = books.run("operations", "list", "--lang", "en").out
+    assert "rebuild (discard)" in told
+    assert known.started_at.astimezone(SHOP_TIME).strftime("%Y-%m-%d %H:%M:%S") in told
+    assert "rebuild (丢弃) · cases" in books.operations("show", known.id, "--lang", "zh").out
+
+
+def test_why_it_went_on_is_kept_to_its_end(books: Books) -> None:
+    """What ended by itself has no reason of its own: the last one that somebody gave is shown."""
+    ticket = books.started()
+    books.let_go(ticket)
+    told = books.operations("resume", ticket.operation, "--by", "王敏", "--reason", "go", "--lang", "en").out
+    assert "last  operator 王敏 go" in told
+    assert books.known(ticket.operation).state == "finished"
+
+
+def test_a_what_if_that_goes_on_reports_as_it_would_have(books: Books) -> None:
+    """Whoever resumes it reads the report, and where the file is, not a dump of its figures."""
+    ticket = books.started("what_if", policy={})
+    books.let_go(ticket)
+    told = books.operations("resume", ticket.operation, *BY, "--lang", "en").out
+    assert "nothing would differ" in told
+    assert f'file="{ticket.operation}.json"' in told
+    assert "difference_fen" not in told
+    file = books.folder / "operations" / f"{ticket.operation}.json"
+    file.write_bytes(b"{}")
+    assert books.operations("show", ticket.operation).status == 0
+
+
 def test_an_operation_is_held_up_and_called_off(books: Books) -> None:
     """From the command line, whoever is at work: each change is told with its name and reason."""
     operation = books.started().operation
@@ -129,10 +167,13 @@ def test_what_cannot_go_on_is_left_as_it_is(books: Books) -> None:
     """Options of a command that only it knows are named, and nothing is written."""
     ticket = books.started(against=["x.json"])
     books.let_go(ticket)
-    books.operations("resume", ticket.operation, *BY).must_fail(2, "options.against")
+    books.operations("resume", ticket.operation, *BY).must_fail(1, "verify (against)", "Give that command again.")
     other = books.started("juggle")
     books.let_go(other)
-    books.operations("resume", other.operation, *BY).must_fail(2, "juggle")
+    books.operations("resume", other.operation, *BY).must_fail(1, "juggle")
+    to_topic = books.started("resend", topic="copy", everything=True)
+    books.let_go(to_topic)
+    books.operations("resume", to_topic.operation, *BY).must_fail(2, "AFTERSALES_KAFKA_SERVERS")
     assert books.types(ticket.operation) == books.types(other.operation) == ["started"]
 
 
@@ -199,6 +240,51 @@ def test_whoever_resends_is_told_of(books: Books, tmp_path: Path, monkeypatch: p
     assert "AAAA" not in told
     books.run("events", "resend", "cases", "--all", *to, "--dry-run")
     assert books.newest().id == known.id
+
+
+def test_an_order_that_is_not_there_is_not_resent(books: Books, tmp_path: Path) -> None:
+    """A slip of the pen is refused and leaves no trace; events that are simply not there are remarked on."""
+    secret = tmp_path / "secret"
+    secret.write_text(f"whsec_{'A' * 32}", encoding="ascii")
+    to = ("--url", "http://127.0.0.1:9/hook", "--secret-file", str(secret))
+    for option, name in (("--order", "NOPE"), ("--case", "TB1001-9")):
+        for how in (BY, ("--dry-run",)):
+            books.run("events", "resend", "cases", option, name, *to, *how).must_fail(1, f"{name} in cases")
+    assert not books.at_desk(lambda desk: desk.names())
+    told = books.run("events", "resend", "cases", "--type", "case.closed", *to, *BY)
+    assert told.status == 0, told.err
+    assert "cases has no event of its own like that" in told.out
+
+
+async def test_a_resending_that_is_broken_off_says_where_it_begins_anew(books: Books, tmp_path: Path) -> None:
+    """Ctrl-C names the position from which nothing is left out, and no command that would be refused."""
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET, encoding="ascii")
+    async with receiving() as receiver:
+        to = ("--url", receiver.url, "--secret-file", str(secret), "--rate", "1")
+        command = ("-m", "services.cli", "events", "resend", "cases", "--all", *to, *BY)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, "--data-dir", str(books.folder), stdout=PIPE, stderr=PIPE
+        )
+        async with asyncio.timeout(60):
+            while len(receiver.taken) < 2:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)  # the answer to the last one has arrived, and the next is not due
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        sent = len(receiver.taken)
+        said = err.decode()
+        assert "operations resume" not in said
+        again = re.search(r"Give that command again with --from (\d+)", said)
+        assert again, said
+
+        def counted(*which: str) -> int:
+            return int(books.run("events", "resend", "cases", *which, *to, "--dry-run", "--json").json["events"])
+
+        assert sent + await asyncio.to_thread(counted, "--from", again[1]) == await asyncio.to_thread(counted, "--all")
+        operation = (await asyncio.to_thread(books.newest)).id
+        resumed = await asyncio.to_thread(books.operations, "resume", operation, *BY)
+        resumed.must_fail(1, "resend (url)", f"--from {again[1]}")
 
 
 def test_whoever_moves_a_checkpoint_is_told_of(books: Books) -> None:

@@ -81,6 +81,18 @@ def test_a_damaged_row_is_shown_and_mended_at_work(shop: Server) -> None:
     assert "TB1001-1" in str(shop.call("/v1/losses?wait=true", role="finance"))
 
 
+def test_what_to_do_is_said_once(copied: Path) -> None:
+    """Of all services each says how it ended, by its name; what to do about differences is said once, in the end."""
+    for service, table in (("cases", "stock_view"), ("liability", "loss_view")):
+        execute(copied, service, f"DELETE FROM {table}")
+    execute(copied, "cases", "UPDATE case_view SET status = 'x'")
+    told = rebuild(copied, "all", *BY)
+    assert told.status == 1
+    assert told.out.count("To put in place what was built: aftersales rebuild all --swap --by NAME") == 1
+    for service, ending in (("cases", "different"), ("refunds", "equal"), ("liability", "different")):
+        assert f"{service}: {ending} as of position" in told.out, told.out
+
+
 def test_looking_first(copied: Path) -> None:
     """A dry run needs no name, says what would be built and leaves no trace."""
     before = execute(copied, "cases", "SELECT * FROM checkpoints")

@@ -224,7 +224,7 @@ def test_what_cannot_be_asked(data: Path, arguments: Sequence[str], said: str) -
 
 def test_an_order_that_is_not_there(data: Path) -> None:
     """Nobody takes an order number with a slip of the pen for proven."""
-    verified(data, "--order", "TB77").must_fail(1, "There is no order TB77 in cases, refunds, liability")
+    verified(data, "--order", "TB77").must_fail(2, "There is no order TB77 in cases, refunds, liability")
 
 
 def test_a_checkpoint_that_was_altered(data: Path, tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from services.catalogue import SERVICES
 from services.kernel.operations import new_operation_id
+from services.openapi import FILE
 from services.operations.http import KindName, ServiceName
 from services.operations.kinds import KINDS
 from tests.http.server import Answer, Server
@@ -72,8 +74,9 @@ def test_every_kind_comes_to_its_end(shop: Server) -> None:
     assert outcomes["rebuild"]["equal"]
     asked = outcomes["what_if"]
     assert (asked["cases_that_differ"], asked["net"]["difference_fen"]) == (0, 0)
-    report = shop.get(f"{PATH}/{started[-1]}/file", BOSS).body
-    assert report["cases"] == asked["cases"]
+    answer = shop.get(f"{PATH}/{started[-1]}/file", BOSS)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.body["cases"] == asked["cases"]
 
 
 def test_an_exported_file_can_be_fetched(shop: Server) -> None:
@@ -234,6 +237,48 @@ def test_other_bad_requests_are_refused(shop: Server) -> None:
         assert shop.get(f"{PATH}?{query}", BOSS).body["errors"][0]["rule"] == rule
 
 
+def test_an_unknown_option_is_told_the_known_ones(shop: Server) -> None:
+    """Whoever guesses a name reads which there are, without another document."""
+    told = start(shop, kind="rebuild", options={"discard": True}).field("options.discard")
+    for words in (told["zh"], told["en"]):
+        assert "tables, swap, workers" in words
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "code"),
+    [
+        ("verify", {"order": "NOPE"}, "unknown_order"),
+        ("export", {"case": "NOPE-1"}, "unknown_case"),
+        ("what_if", {"policy": {}, "order": "NOPE"}, "unknown_order"),
+    ],
+)
+def test_what_the_log_does_not_know_is_not_begun(shop: Server, kind: str, options: Any, code: str) -> None:
+    """404 for an order or a case that is not there, and nothing is written."""
+    before = shop.heads()
+    answer = start(shop, kind=kind, options=options)
+    assert (answer.status, answer.code) == (404, code)
+    assert shop.heads() == before
+
+
+def test_what_only_its_command_can_do_is_not_resumed(shop: Server) -> None:
+    """What a command line began and nobody else can do is refused for that reason, and stays as it is."""
+
+    async def broken_off() -> str:
+        desk = shop.embedded._operations._desk("cases")  # type: ignore[union-attr]
+        options = {"url": "http://127.0.0.1:9/", "everything": True, "rate": 1.0}
+        ticket = await desk.start("resend", options, "operator/王敏", "a test")
+        await desk.note(ticket.operation, 30, 60, 1.0)
+        await desk.let_go(ticket)
+        return str(ticket.operation)
+
+    operation = shop.run(broken_off())
+    answer = shop.command(f"{PATH}/{operation}/resume", {"reason": "go on"}, BOSS)
+    assert (answer.status, answer.code) == (409, "operation_not_resumable")
+    assert "resend (url)" in answer.body["zh"]
+    assert "--from 31" in answer.body["en"]
+    assert shop.get(f"{PATH}/{operation}", BOSS).body["state"] == "interrupted"
+
+
 @pytest.mark.parametrize("role", ["agent", "team_lead", "warehouse", "finance"])
 def test_only_who_runs_the_system_may(shop: Server, role: str) -> None:
     """Everybody else neither starts, sees nor steers operations."""
@@ -265,3 +310,20 @@ def test_the_document_names_every_kind_and_service() -> None:
     """What tools read of the API is what can be started."""
     assert set(get_args(KindName)) == set(KINDS)
     assert set(get_args(ServiceName)) == set(SERVICES)
+
+
+def test_the_document_tells_every_option() -> None:
+    """A request body for each kind, and of each of its options what it is and what it means."""
+    document = msgspec.json.decode(FILE.read_bytes())
+    schemas = document["components"]["schemas"]
+    body = document["paths"][PATH]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    by_kind = {kind: ref.rpartition("/")[2] for kind, ref in body["discriminator"]["mapping"].items()}
+    assert set(by_kind) == set(KINDS)
+    for kind, name in by_kind.items():
+        fields = schemas[name]["properties"]
+        assert set(fields) == {"kind", "service", "reason", "options"}
+        assert set(fields["service"]["enum"]) == set(KINDS[kind].services)
+        reference = fields["options"].get("$ref") or fields["options"]["allOf"][0]["$ref"]
+        options = schemas[reference.rpartition("/")[2]]["properties"]
+        assert set(options) == {field.encode_name for field in msgspec.structs.fields(KINDS[kind].options)}
+        assert [option for option, said in options.items() if not said.get("description")] == []

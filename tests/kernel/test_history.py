@@ -68,13 +68,13 @@ async def _folded(log: Log, point: Point) -> tuple[list[int], int, int]:
         ("2026-10-06T09:00:01+08:00", "future", "2026-10-06T09:00:00+08:00"),
         ("9999-12-31T23:59:59-08:00", "future", ""),
         ("", "moment", "2026-10-05"),
-        ("-1", "moment", ""),
+        ("-1", "moment", "no position -1"),
         ("١٢", "moment", ""),
         ("1.5", "moment", ""),
-        ("yesterday", "moment", ""),
-        ("2026-10-05T18:00:00", "moment", "offset"),
+        ("yesterday", "moment", "must be a position"),
+        ("2026-10-05T18:00:00", "moment", "write 2026-10-05T18:00:00+08:00"),
         ("2026-10-05T18:00:00 08:00", "moment", "%2B"),
-        ("2026-02-30", "moment", ""),
+        ("2026-02-30", "moment", "no day 2026-02-30"),
         ("2026-10-05T25:00:00Z", "moment", ""),
     ],
 )
@@ -86,6 +86,7 @@ async def test_a_point_that_is_none_is_refused(asked: str, rule: str, said: str)
     assert (refused.value.code, error["field"], error["rule"]) == ("invalid", "as_of", rule)
     assert said in error["en"]
     assert error["zh"]
+    assert ("%2B" in error["en"]) == (" " in asked)  # only who wrote an address has to hear of it
 
 
 async def test_points_are_read() -> None:

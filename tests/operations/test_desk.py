@@ -4,6 +4,7 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC
 
 import msgspec
 import pytest
@@ -77,6 +78,7 @@ async def test_who_did_what_and_why_is_told_in_order(desk: Desk) -> None:
     known = await desk.show(ticket.operation)
     assert (known.kind, known.options, known.state) == ("verify", {"photos": True}, "finished")
     assert (known.by, known.reason, known.outcome, known.version) == (BY, "month's end", {"holds": True}, 4)
+    assert (known.by_last, known.reason_last) == (OTHER, "quiet again")  # its end has no reason of its own
 
 
 def test_no_order_is_called_like_an_operation() -> None:
@@ -205,7 +207,9 @@ async def test_progress_is_told_with_rate_and_time_left(desk: Desk, hasty: None)
         assert progress
         assert progress.seconds_left
         assert (progress.done, progress.total) == (30, 60)
-        assert progress.rate == pytest.approx(30 / progress.seconds_left)
+        assert progress.rate == round(progress.rate, 1)
+        assert progress.told_at.tzinfo is UTC
+        assert progress.rate == pytest.approx(30 / progress.seconds_left, rel=0.05)
         assert 1 < progress.rate < 100
     assert await desk.store.head_position() == 1
 

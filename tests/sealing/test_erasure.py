@@ -65,8 +65,9 @@ async def complained(cases: Any, liability: Any, refunds: Any) -> dict[str, Any]
 
 
 def words_in(case: dict[str, Any]) -> list[str]:
-    """What people wrote, as a case tells it."""
-    texts = [one["data"].get(name) for one in case["timeline"] for name in ("description", "reason", "note")]
+    """What people wrote, as a case tells it; not why it was erased."""
+    told = [one["data"] for one in case["timeline"] if one["type"] != "personal_data.erased"]
+    texts = [data.get(name) for data in told for name in ("description", "reason", "note")]
     return [case["description"], *(text for text in texts if text)]
 
 

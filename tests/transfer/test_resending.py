@@ -3,18 +3,23 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contracts import envelope
+from contracts import envelope, registry
+from services.kernel.clock import SystemClock
 from services.kernel.event_store import Checkpoint, Commit, EventStore
 from services.kernel.kafka.connection import BrokerAway, Connection
 from services.kernel.kafka.relay import Relay
 from services.kernel.log import NoSuchRange, Record
 from services.kernel.long_work import CalledOff
+from services.kernel.operations import Desk, Watch, watch
+from services.kernel.refusal import Refusal
+from services.kernel.stores import open_store
 from services.stack.kafka import KafkaCluster
-from services.transfer import replay
+from services.transfer import replay, resending
 from services.transfer.exporting import LogDamaged
 from services.transfer.replay import Endpoint, NoTopic, NotTaken, Topic
 from services.transfer.resending import (
@@ -23,12 +28,13 @@ from services.transfer.resending import (
     LiveTopic,
     NotPublishedYet,
     may_send_to,
+    must_be_known,
     resend,
 )
 from services.transfer.selection import Selection
 from tests.kernel.kafka import make_topic, messages_in
 from tests.transfer.conftest import NewLog
-from tests.transfer.receiver import SECRET, receiving
+from tests.transfer.receiver import SECRET, Receiver, receiving
 
 OPERATION = "019a9b2e-7f10-7a02-9d3c-4b1f6c2e8a90"
 ALL = Selection()
@@ -38,6 +44,7 @@ class Kept:
     """A target that keeps what it gets, and when; from `fails_at` on it takes nothing."""
 
     def __init__(self, fails_at: int = 0) -> None:
+        self.at_once = 1000
         self.records: list[Record] = []
         self.times: list[float] = []
         self.fails_at = fails_at
@@ -95,14 +102,98 @@ async def test_no_faster_than_asked_for(store: EventStore) -> None:
     assert paused
 
 
+@pytest.mark.parametrize("rate", [20, 0])
+async def test_who_is_held_up_stops_at_once(
+    new_log: NewLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: float
+) -> None:
+    """A pause, and then a cancellation, from elsewhere is heeded within an event or two, not at the end of a page."""
+    store = await new_log("log", 240)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.0)
+    url = f"sqlite+aiosqlite:///{tmp_path / 'log.db'}"
+    here, there = (open_store(url, registry.decode, readers=1) for _ in range(2))
+    at_work, elsewhere = Desk(here, "cases", SystemClock()), Desk(there, "cases", SystemClock())
+    ticket = await at_work.start("resend", {}, "operator/王敏", "a test")
+    async with receiving() as receiver:
+        target = Endpoint(receiver.url, SECRET, OPERATION)
+
+        async def send() -> None:
+            async with Watch(at_work, ticket) as tell:
+                await resend(store, "cases", Selection(last=240), target, rate, tell)
+
+        sending = asyncio.create_task(send())
+        await _taken(receiver, 3)
+        await elsewhere.pause(ticket.operation, "operator/李雷", "busy")
+        taken = len(receiver.taken)
+        await asyncio.sleep(0.5)
+        assert taken <= len(receiver.taken) <= taken + 2 < 160
+        progress = (await elsewhere.show(ticket.operation)).progress
+        assert progress
+        own = list(await store.read_log(0, 240, "cases", decode=False))
+        assert progress.done == own[len(receiver.taken) - 1].position
+        await elsewhere.resume(ticket.operation, "operator/李雷", "quiet")
+        await _taken(receiver, taken + 3)
+        await elsewhere.cancel(ticket.operation, "operator/李雷", "enough")
+        taken = len(receiver.taken)
+        with pytest.raises(CalledOff):
+            await sending
+        assert len(receiver.taken) <= taken + 2 < 160
+        await target.close()
+    assert receiver.ids == [record.id for record in own[: len(receiver.ids)]]
+    for one in (here, there):
+        await one.close()
+
+
+async def _taken(receiver: Receiver, events: int) -> None:
+    async with asyncio.timeout(20):
+        while len(receiver.taken) < events:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+
+
+async def test_a_slow_rate_is_no_deaf_one(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits long for the next event to be due is asked in between whether it is still wanted."""
+    monkeypatch.setattr(resending, "HEED_SECONDS", 0.01)
+    target, heard = Kept(), 0
+
+    async def tell(done: int, total: int) -> None:
+        nonlocal heard
+        heard += 1
+        if heard == 5:
+            raise CalledOff
+
+    async with asyncio.timeout(5):
+        with pytest.raises(CalledOff):
+            await resend(store, "cases", ALL, target, 0.01, tell)
+    assert len(target.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"order": "NOPE"}, "unknown_order"),
+        ({"case": "NOPE-1"}, "unknown_case"),
+        ({"case": "TB1-2"}, "unknown_case"),
+        ({"order": "NOPE", "case": "TB1-1"}, "unknown_order"),
+    ],
+)
+async def test_what_the_log_does_not_know(store: EventStore, asked: dict[str, str], code: str) -> None:
+    """A slip of the pen in an order's or a case's number is told, not taken for one without events."""
+    with pytest.raises(Refusal) as refused:
+        await must_be_known(store, "cases", Selection(**asked))  # type: ignore[arg-type]
+    assert refused.value.code == code
+    await must_be_known(store, "cases", Selection(order="TB1", case="TB1-1"))
+    await must_be_known(store, "cases", Selection(party="courier"))
+
+
 async def test_called_off(store: EventStore) -> None:
-    """Whoever calls it off gets the page that was under way and no more."""
+    """Nothing is sent that was called off before."""
 
     async def tell(done: int, total: int) -> None:
         raise CalledOff
 
+    target = Kept()
     with pytest.raises(CalledOff):
-        await resend(store, "cases", ALL, Kept(), tell=tell)
+        await resend(store, "cases", ALL, target, tell=tell)
+    assert not target.records
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_who_asked_and_why_is_kept(history: Path, policy: Path, tmp_path: Path) 
     assert "老王" in by
     assert "明年的权限" in bytes(why).decode()
     assert "-1500" in bytes(outcome).decode()
-    _ask(folder, policy, "--by", "老王", "--order", "WX").must_fail(1, "WX")
+    _ask(folder, policy, "--by", "老王", "--order", "WX").must_fail(2, "WX")
     again = _ask(folder, policy, "--json").json
     assert (again["net"], again["orders"]) == (asked.json["net"], asked.json["orders"])
 
@@ -105,6 +105,9 @@ def test_no_difference(history: Path, tmp_path: Path) -> None:
     assert told.status == 0
     assert "nothing would differ" in told.out
     assert "does not judge it" in told.out
+    assert "it changes nothing" not in told.out
+    (tmp_path / "empty.yaml").write_text("")
+    assert "it changes nothing" in _ask(history, tmp_path / "empty.yaml", "--lang", "en").out
 
 
 def test_every_mistake_of_a_policy_file_is_told_with_its_line(history: Path, tmp_path: Path) -> None:
@@ -117,7 +120,8 @@ def test_every_mistake_of_a_policy_file_is_told_with_its_line(history: Path, tmp
     told.must_fail(2, *(f"wrong.yaml:{line}:" for line in (2, 3, 5, 7)), "政策文件有误", "must be a whole number")
     error = _ask(history, wrong, "--json").json["error"]
     assert error["code"] == "policy_invalid"
-    assert len(error["mistakes"]) == 4
+    assert [mistake["line"] for mistake in error["mistakes"]] == [2, 3, 5, 7]
+    assert error["mistakes"][0].keys() == {"file", "line", "field", "zh", "en"}
 
 
 @pytest.mark.parametrize(
@@ -127,6 +131,9 @@ def test_every_mistake_of_a_policy_file_is_told_with_its_line(history: Path, tmp
         (("--from", "99999"), "the log ends at position"),
         (("--to", "2999-01-01"), "has not come yet"),
         (("--from", "yesterday"), "must be a position"),
+        (("--from", "2026-13-45"), "there is no day 2026-13-45"),
+        (("--from", "-3"), "there is no position -3"),
+        (("--to", "2026-11-22T10:00:00"), "lacks its offset; write 2026-11-22T10:00:00+08:00"),
     ],
 )
 def test_a_period_that_cannot_be(history: Path, policy: Path, options: tuple[str, ...], said: str) -> None:
@@ -137,8 +144,9 @@ def test_a_period_that_cannot_be(history: Path, policy: Path, options: tuple[str
 def test_what_is_not_there(history: Path, policy: Path, tmp_path: Path) -> None:
     """An unknown order or case, a missing file, a folder without data: told, and nothing is made."""
     assert _ask(history, policy, "--order", "WX", "--json").json["error"]["code"] == "unknown_order"
-    _ask(history, policy, "--order", "WX").must_fail(1)
-    _ask(history, policy, "--case", "WA-9").must_fail(1)
+    _ask(history, policy, "--order", "WX").must_fail(2)
+    _ask(history, policy, "--case", "WA-9").must_fail(2)
+    _ask(history, policy, "--case", "WA-1", "--order", "WB").must_fail(2, "--case", "WA-1 is not of order WB")
     _ask(history, tmp_path / "no.yaml").must_fail(2, "no.yaml")
     _ask(tmp_path / "nowhere", policy).must_fail(2, "nowhere", "aftersales serve")
     assert not (tmp_path / "nowhere").exists()

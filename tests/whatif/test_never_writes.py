@@ -38,7 +38,8 @@ def hook(name, arguments):
         seen.append([name, str(arguments[0])])
     elif name == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
         seen.append([name, str(arguments[0])])
-from services.cli.main import app  # what is imported is not what the command does
+import services.cli.whatif  # what is imported is not what the command does
+from services.cli.main import app
 sys.addaudithook(hook)
 try:
     app(sys.argv[1:])

@@ -213,7 +213,7 @@ class _Schemas:
 
     def components(self, described: Sequence[Described]) -> dict[str, Any]:
         """All schemas by name. What only the border may say in a command does not show."""
-        for operation in (one.operation for one in described if one.operation.is_command):
+        for operation in (one.operation for one in described if one.operation.hidden):
             name = self.of(operation.body)["$ref"].rpartition("/")[2]
             fields = self._components[name]["properties"]
             for hidden in operation.hidden:

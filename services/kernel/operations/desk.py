@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -260,4 +260,5 @@ class Desk:
 def _progress(row: dict[str, Any], operation: Operation) -> Progress:
     done, total, rate = row["done"], row["total"], row["rate"]
     going_on = operation.state == "running" and rate > 0
-    return Progress(done, total, rate, row["told_at"], max(0, total - done) / rate if going_on else None)
+    left = max(0, total - done) / rate if going_on else None
+    return Progress(done, total, round(rate, 1), datetime.fromtimestamp(row["told_at"], UTC), left)

@@ -27,13 +27,13 @@ _ID: Final = re.compile(r"\d{8}T\d{12}Z-([a-z]+)-[a-z_]+")
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far an operation is: `done` of `total` units, at `rate` units a second lately; told at a time in seconds
-    since 1970. `seconds_left` is None where nobody can tell."""
+    """How far an operation is: `done` of `total` units, at `rate` units a second lately. `seconds_left` is None where
+    nobody can tell."""
 
     done: int
     total: int
     rate: float
-    told_at: float
+    told_at: datetime
     seconds_left: float | None
 
 
@@ -48,7 +48,7 @@ class Trouble(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. `interrupted`: nobody is at work on it though it was neither ended nor cancelled.
 
-    `since`: when it came to be in its state; `by_last` and `reason_last` say who brought it there, and why.
+    `since`: when it came to be in its state; `by_last` and `reason_last`: who started or steered it last, and why.
     """
 
     id: str
@@ -113,16 +113,16 @@ def begun(service: str, event: OperationEvent, time: datetime, actor: str) -> Op
 
 def evolved(operation: Operation, event: OperationEvent, time: datetime, actor: str) -> Operation:
     """An operation after its next event."""
-    changes: dict[str, Any] = {"since": time, "by_last": actor, "version": operation.version + 1}
+    changes: dict[str, Any] = {"since": time, "version": operation.version + 1}
     match event:
         case OperationPaused(reason=reason):
-            changes |= {"state": "paused", "reason_last": reason}
+            changes |= {"state": "paused", "by_last": actor, "reason_last": reason}
         case OperationResumed(reason=reason):
-            changes |= {"state": "running", "reason_last": reason}
+            changes |= {"state": "running", "by_last": actor, "reason_last": reason}
         case OperationCancelled(reason=reason):
-            changes |= {"state": "cancelled", "reason_last": reason}
+            changes |= {"state": "cancelled", "by_last": actor, "reason_last": reason}
         case OperationFinished(outcome=outcome):
-            changes |= {"state": "finished", "reason_last": "", "outcome": outcome}
+            changes |= {"state": "finished", "outcome": outcome}
         case OperationFailed(code=code, zh=zh, en=en):
-            changes |= {"state": "failed", "reason_last": "", "trouble": Trouble(code, zh, en)}
+            changes |= {"state": "failed", "trouble": Trouble(code, zh, en)}
     return msgspec.structs.replace(operation, **changes)

@@ -32,6 +32,11 @@ _REFUSALS: Final[Mapping[str, Text]] = {
         zh="运维操作 {operation} {state},不能{command}。请先查看它的状态。",
         en="The operation {operation} is {state} and cannot be {command}. Look at its state first.",
     ),
+    "operation_not_resumable": Text(
+        zh="运维操作 {operation} 不能继续:{work} 只有原来的命令能做。请重新执行那条命令",
+        en="The operation {operation} cannot be resumed: only the command that began it can do {work}. Give that"
+        " command again",
+    ),
     "operation_at_work": Text(
         zh="{service} 上已有同类操作 {kind} 在进行:{operation}。请等它结束,或先取消它。",
         en="An operation of this kind, {kind}, is under way on {service} already: {operation}. Wait for its end, or"
@@ -43,6 +48,9 @@ _REFUSALS: Final[Mapping[str, Text]] = {
         " a data folder of its own.",
     ),
 }
+#: How the sentence before goes on, by whether a part is done that need not be done again.
+_ANEW: Final = Text(zh="。", en=".")
+_FROM: Final = Text(zh=",并加 --from {first}:此前的都已发送。", en=" with --from {first}: what stands before was sent.")
 #: Codes of the refusals that are worded here.
 CODES: Final = frozenset(_REFUSALS)
 
@@ -50,6 +58,9 @@ CODES: Final = frozenset(_REFUSALS)
 def said(code: str, params: Mapping[str, Any]) -> Text:
     """A refusal in words."""
     text = _REFUSALS[code]
+    if code == "operation_not_resumable":
+        rest = _FROM if params.get("first") else _ANEW
+        text = Text(zh=text.zh + rest.zh, en=text.en + rest.en)
     names: dict[str, Mapping[Any, Text]] = {"state": STATES, "command": _COMMANDS}
     known = {name: names[name][value] for name, value in params.items() if name in names}
     return Text(

@@ -45,7 +45,11 @@ ALTERED: Sequence[tuple[str, str, dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("service", "type_", "changes", "codes"), ALTERED, ids=lambda value: str(value))
+@pytest.mark.parametrize(
+    ("service", "type_", "changes", "codes"),
+    ALTERED,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
+)
 def test_what_was_altered_is_found(
     exchanged: Path, tmp_path: Path, service: str, type_: str, changes: dict[str, Any], codes: set[str]
 ) -> None:
