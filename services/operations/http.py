@@ -1,4 +1,5 @@
-"""Operations over HTTP: started, looked at and steered; what runs, runs in the background of this process."""
+"""Operations over HTTP: started, looked at and steered; what runs, runs in the background of this process. Beside them,
+for the same tools, the events of all services (`feed.py`)."""
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -28,6 +29,7 @@ from services.kernel.refusal import Refusal, invalid
 from services.kernel.settings import Settings
 from services.kernel.stores import open_store
 from services.operations.bodies import START
+from services.operations.feed import EventFeed
 from services.operations.kind import Options, folder_of
 from services.operations.kinds import KINDS, must_be_resumable, options_of
 from services.operations.runner import Runner
@@ -103,6 +105,7 @@ class OperationsHttp:
         self._clock = clock
         self._stores: dict[str, EventStore] = {}
         self._runner = Runner(settings)
+        self._feed = EventFeed(self._store)
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of operations."""
@@ -115,6 +118,7 @@ class OperationsHttp:
             web.post(f"{one}/pause", self.pause),
             web.post(f"{one}/resume", self.resume),
             web.post(f"{one}/cancel", self.cancel),
+            *self._feed.routes(),
         ]
 
     async def stop(self) -> None:
@@ -330,9 +334,12 @@ class OperationsHttp:
         return self._desk(service_in(operation))
 
     def _desk(self, service: str) -> Desk:
+        return Desk(self._store(service), service, self._clock)
+
+    def _store(self, service: str) -> EventStore:
         if service not in self._stores:
-            self._stores[service] = open_store(self._settings.database_of(service), decode, readers=1)
-        return Desk(self._stores[service], service, self._clock)
+            self._stores[service] = open_store(self._settings.database_of(service), decode, readers=2)
+        return self._stores[service]
 
 
 async def _keep(store: EventStore, answer: IdempotentAnswer) -> None:

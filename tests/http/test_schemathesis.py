@@ -1,5 +1,6 @@
 """The API keeps what its document says, whatever is sent."""
 
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -12,6 +13,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.generation import GenerationMode
 
 from services.openapi import FILE
+from services.operations import feed
 from tests.http.server import Server
 
 load_all_checks()
@@ -39,10 +41,13 @@ _keys = count(1)
 
 
 @pytest.fixture(scope="module")
-def known(server: Server) -> dict[str, str]:
-    """Things that exist, for every second address."""
+def known(server: Server) -> Iterator[dict[str, str]]:
+    """Things that exist, for every second address. Nobody waits for events here."""
     order = server.order()
-    return {"order_id": order, "case_id": server.case("exchange_request", order_id=order), "sku": "LOCK-A1"}
+    case = server.case("exchange_request", order_id=order)
+    with pytest.MonkeyPatch.context() as impatient:
+        impatient.setattr(feed, "WAIT_SECONDS", 0.1)
+        yield {"order_id": order, "case_id": case, "sku": "LOCK-A1", "service": "cases"}
 
 
 def _aim(case: Case[Any], known: dict[str, str], key: int) -> None:

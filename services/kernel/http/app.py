@@ -37,6 +37,7 @@ OPERATORS: Mapping[str, frozenset[str]] = {
     "/metrics": frozenset({"store_manager", "service"}),
     "/v1/clock": frozenset({"store_manager", "service"}),
     "/v1/operations": frozenset({"store_manager", "service"}),
+    "/v1/events": frozenset({"store_manager", "service"}),
 }
 
 #: Whose routes are whose, for metrics and traces: the address (as a template) → the service.

@@ -289,6 +289,7 @@ _PATH_EXAMPLES = {
     "sku": "LOCK-A1",
     "sha256": "0" * 64,
     "operation_id": "20261005T020000000000Z-cases-verify",
+    "service": "cases",
 }
 
 
