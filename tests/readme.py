@@ -58,7 +58,7 @@ _VARYING: Final = (
     (re.compile(r"\b\d\d:\d\d:\d\d\b( +\d+ (s|秒|min|分)){0,2}"), "<time>"),
     (re.compile(r"(?<=\d\+)[0-9a-f]{8}\b"), "<hash>"),
     (re.compile(r"(?<=\"\d:)[\w-]{43}(?=\")"), "<lock>"),
-    (re.compile(r"\b\d{8}T\d{15}Z-"), "<operation>-"),
+    (re.compile(r"\b\d{8}T\d{12}Z-"), "<operation>-"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
     (re.compile(r"\bpid \d+"), "pid <number>"),
     (re.compile(r"\b\d+\.\d\d(?=\s*│)"), "<seconds>"),

@@ -85,7 +85,7 @@ def test_operators_read_plain_lines(tmp_path: Path) -> None:
 def test_a_terminal_shows_no_log_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, somebody_reads: bool) -> None:
     """A person reads the table, and no line of the log between; where output is collected, who did it is kept."""
     _cashier_at_work(tmp_path)
-    monkeypatch.setattr("services.cli.checkpoints.sys", SimpleNamespace(stderr=_Stream(somebody_reads)))
+    monkeypatch.setattr("services.cli.environment.sys", SimpleNamespace(stderr=_Stream(somebody_reads)))
     told = aftersales(*_REWIND, "--by", "老陈", "--data-dir", str(tmp_path))
     assert told.status == 0, told.err
     assert "cashier" in told.out

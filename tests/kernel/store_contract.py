@@ -761,7 +761,7 @@ class TakeoverContract(_OnDatabase):
         """Whoever stands still too long is followed by another, and when it goes on it neither gets its lease back nor
         writes anything."""
         frozen = database.open()
-        assert await frozen.hold("relay", "frozen", 0.3)
+        assert await frozen.hold("relay", "frozen", 2)
         old = await frozen.claim("relay", "cases")
         assert not await store.hold("relay", "heir", 60)
         async with asyncio.timeout(10):

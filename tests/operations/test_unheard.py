@@ -1,5 +1,6 @@
 """What operators had done stands in the logs and changes nothing else: no file, table, sum or consumer."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -127,8 +128,10 @@ async def test_services_on_kafka_pass_over_it(apart: Apart) -> None:
         for one in running:
             assert not await one.process.service.store.query("SELECT * FROM parked_messages")
         told = await messages_in(Connection.of(apart.settings), topic_of("refunds", apart.settings.kafka_prefix))
-        kinds = [dict(message.headers)["ce_type"] for message in told if message.key.startswith(b"~operation:")]
-        assert kinds[:3] == [b"operation.started", b"operation.paused", b"operation.cancelled"]
+        kinds = defaultdict(list)
+        for message in told:
+            kinds[message.key].append(dict(message.headers)["ce_type"])
+        assert [b"operation.started", b"operation.paused", b"operation.cancelled"] in kinds.values()
 
 
 async def _done(cases: Running, kind: str, service: str, **options: Any) -> Any:
