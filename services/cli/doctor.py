@@ -14,7 +14,7 @@ from rich.table import Table
 from services.catalogue import SERVICES
 from services.cli.by_name import By, Reason
 from services.cli.database import must_be_there, on_database
-from services.cli.environment import settings_in_force, words_in
+from services.cli.environment import to_answer
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.operated import operated
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
@@ -26,7 +26,6 @@ from services.doctor.finding import Finding, Report
 from services.doctor.look import Shop
 from services.kernel.clock import clock_seen
 from services.kernel.event_store import CommitFailed
-from services.kernel.logging import set_up
 from services.kernel.migrations import pending
 from services.kernel.settings import Settings
 from services.operations.examining import outcome_of
@@ -51,9 +50,7 @@ def doctor(
     核对日志、主题、进度、查询表、打款与各项合计(运行中、停机时均可),指出错处与修复命令;有错时退出码为 1。
     """
     with told(json):
-        set_up("error", "pretty")
-        settings = settings_in_force(data_dir=data_dir)
-        words = words_in(settings, lang)
+        settings, words = to_answer(data_dir, lang)
         checks, services = _chosen(check), named(service or list(SERVICES))
         if show_checks:
             show_json({"checks": [_row(one) for one in checks]}) if json else paper().print(_table(words, checks))

@@ -18,6 +18,13 @@ def settings_in_force(**options: object) -> Settings:
     return load_settings(None, **{name: value for name, value in options.items() if value is not None})
 
 
+def to_answer(data_dir: Path | None, language: Language | None) -> tuple[Settings, Words]:
+    """What a command that only answers works with: settings and words; from here on, only errors are logged."""
+    set_up("error", "pretty")
+    settings = settings_in_force(data_dir=data_dir)
+    return settings, words_in(settings, language)
+
+
 def log_beside_the_answer(settings: Settings, json: bool) -> None:
     """Log for whoever collects it. A person at a terminal, and a program that asks for JSON, read the same in the
     answer: there, only errors are logged."""

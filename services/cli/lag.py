@@ -13,12 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.catalogue import SERVICES
-from services.cli.environment import settings_in_force, words_in
+from services.cli.environment import to_answer
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.lag_reading import BROKER, Parked, Row, Survey, Surveyor
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.words import Language, Words, plural
-from services.kernel.logging import set_up
 from services.kernel.settings import Settings
 
 #: How long two looks are apart, unless said otherwise.
@@ -42,9 +41,7 @@ def lag(
     lost, or something could not be asked. 各消费者落后多少(服务停着也能看);有消息搁置、丢失或读不到时退出码为 1。
     """
     with told(json):
-        set_up("error", "pretty")
-        settings = settings_in_force(data_dir=data_dir)
-        words = words_in(settings, lang)
+        settings, words = to_answer(data_dir, lang)
 
         def show(surveyor: Surveyor, survey: Survey) -> None:
             show_json(survey) if json else _show(paper(), words, surveyor, survey, clear=watch)

@@ -14,7 +14,7 @@ import typer
 from contracts.policy import Policy
 from services.cli.bar import bar
 from services.cli.database import logs_there
-from services.cli.environment import settings_in_force, words_in
+from services.cli.environment import settings_in_force, to_answer, words_in
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.ledger_sheet import chart_sheet, check_sheet, entries_sheet, statement_sheet, trial_sheet
 from services.cli.options import with_options
@@ -30,7 +30,6 @@ from services.finance.ledger.statement import Statement, is_move, statement_of
 from services.finance.ledger.trial import Trial, TrialBalance, is_month, month_of
 from services.histories import Logs
 from services.kernel.clock import clock_seen
-from services.kernel.logging import set_up
 from services.kernel.long_work import Tell
 from services.kernel.naming import order_of
 from services.kernel.refusal import Refusal
@@ -57,9 +56,7 @@ class Asked:
 
     def made(self, make: "Callable[[Books], Awaitable[T]]") -> tuple[T, Words]:
         """What is made of the logs, which are only read, and the words to tell it in."""
-        set_up("error", "pretty")
-        settings = settings_in_force(data_dir=self.data_dir)
-        words = words_in(settings, self.lang)
+        settings, words = to_answer(self.data_dir, self.lang)
         with bar(words.say("过账", "posting"), shown=not self.json) as tell:
             return asyncio.run(_made(settings, tell, make)), words
 

@@ -10,12 +10,11 @@ import typer
 from rich.console import Console
 
 from services.cli.case_reading import reading
-from services.cli.environment import settings_in_force, words_in
+from services.cli.environment import to_answer
 from services.cli.failure import Failure, told
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.words import Language, Words
 from services.kernel.actor import ROLES
-from services.kernel.logging import set_up
 from services.kernel.settings import Settings
 
 
@@ -31,9 +30,7 @@ class Asked:
 
     def begin(self) -> tuple[Settings, Words]:
         """The settings to work by and the words to answer in; from here on, only errors are logged."""
-        set_up("error", "pretty")
-        settings = settings_in_force(data_dir=self.data_dir)
-        return settings, words_in(settings, self.lang)
+        return to_answer(self.data_dir, self.lang)
 
 
 @dataclass(frozen=True, kw_only=True)

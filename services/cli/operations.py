@@ -18,7 +18,7 @@ from services.catalogue import SERVICES
 from services.cli.bar import bar
 from services.cli.by_name import By, Reason, must_be_told
 from services.cli.database import on_database, opened
-from services.cli.environment import settings_in_force, words_in
+from services.cli.environment import settings_in_force, to_answer
 from services.cli.facts import moment
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.operated import Operated, actor_of, refused
@@ -29,7 +29,6 @@ from services.cli.whatif_sheet import show_report
 from services.cli.words import Language, Words
 from services.kernel.clock import clock_of
 from services.kernel.log import rfc3339
-from services.kernel.logging import set_up
 from services.kernel.long_work import Tell
 from services.kernel.operations import STATES, Desk, Operation, Ticket, service_in
 from services.kernel.operations.texts import STATES as STATE_NAMES
@@ -71,9 +70,7 @@ class Asked:
 
     def begin(self) -> tuple[Settings, Words]:
         """The settings to work by and the words to answer in; from here on, only errors are logged."""
-        set_up("error", "pretty")
-        settings = settings_in_force(data_dir=self.data_dir)
-        return settings, words_in(settings, self.lang)
+        return to_answer(self.data_dir, self.lang)
 
 
 @app.command("list")

@@ -15,14 +15,13 @@ from rich.markup import escape
 
 from services.cli.by_name import By, DryRun, Reason, must_be_by_somebody
 from services.cli.database import must_be_there, on_database
-from services.cli.environment import settings_in_force, words_in
+from services.cli.environment import to_answer
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.operated import operated, told_of
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.words import Language, Words, plural
 from services.kernel.event_store import CommitFailed
 from services.kernel.leases import LeaseHeld, holder_named
-from services.kernel.logging import set_up
 from services.kernel.rebuild import (
     AnotherKept,
     Compared,
@@ -87,9 +86,7 @@ def rebuild(
     有差异而未换上时退出码为 1。
     """
     with told(json):
-        settings = settings_in_force(data_dir=data_dir)
-        set_up("error", "pretty")
-        words = words_in(settings, lang)
+        settings, words = to_answer(data_dir, lang)
         if swap and drop:
             raise Failure("not_together", "--swap、--discard 不能一起用。", "--swap and --discard do not go together.")
         asked = Asked(swap, drop, dry_run, workers, by, reason, json)

@@ -12,14 +12,13 @@ from rich.markup import escape
 
 from services.catalogue import SERVICES
 from services.cli.by_name import By, Reason
-from services.cli.environment import settings_in_force, words_in
+from services.cli.environment import to_answer
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.proving import Asked, Sealed, ServiceProof, proved
 from services.cli.serving import named
 from services.cli.words import Language, Words, plural
 from services.kernel.log import NoSuchRange
-from services.kernel.logging import set_up
 from services.kernel.proof import BrokenLink
 from services.kernel.proof.checkpoint import CheckpointInvalid, ProgressInvalid, SignedRoot, read
 from services.kernel.proof.seal import KeyUnusable, Seal
@@ -69,9 +68,7 @@ def verify(
     event. Ends with 1 where one was found. 校验事件日志是否被改动、缺失或加塞;发现问题时退出码为 1。
     """
     with told(json), _on_proof():
-        set_up("error", "pretty")
-        settings = settings_in_force(data_dir=data_dir)
-        words = words_in(settings, lang)
+        settings, words = to_answer(data_dir, lang)
         partly = {"--order": bool(order), "--from": first is not None, "--to": last is not None}
         whole = {"--resume": resume, "--checkpoint": checkpoint, "--against": against}
         _must_fit(partly, whole)

@@ -128,18 +128,9 @@ def _after(asked: Mapping[str, str]) -> int:
 def _asked(request: web.Request) -> dict[str, str]:
     """The parameters, each known, given once, and of a fitting length."""
     asked: dict[str, str] = {}
-    known = [one.name for one in _FILTERS]
-    for name, value in request.query.items():
-        if name not in known:
-            names = ", ".join(known)
-            raise invalid(
-                name[:64], "known_filter", f"没有这个参数;可用:{names}", f"no such parameter; there are: {names}"
-            )
-        if name in asked:
-            raise invalid(name, "unique", "参数重复", "is there twice")
+    for name, value in lists.parameters(request, [one.name for one in _FILTERS]):
         if not 1 <= len(value) <= 200:
             raise invalid(name, "length", "长度须为 1 到 200", "must have 1 to 200 characters")
         asked[name] = value
-    if asked.get("wait", "true") not in ("true", "false"):
-        raise invalid("wait", "one_of", "只能是 true 或 false", "must be true or false")
+    lists.check_wait(asked)
     return asked

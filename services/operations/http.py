@@ -376,14 +376,7 @@ def _asked(request: web.Request) -> dict[str, str]:
     """The parameters of a list, each known, given once and possible."""
     choices: Mapping[str, tuple[str, ...]] = {"state": STATES, "kind": tuple(KINDS), "service": tuple(SERVICES)}
     asked: dict[str, str] = {}
-    for name, value in request.query.items():
-        if name not in (known := [one.name for one in _FILTERS]):
-            names = ", ".join(known)
-            raise invalid(
-                name[:64], "known_filter", f"没有这个参数;可用:{names}", f"no such parameter; there are: {names}"
-            )
-        if name in asked:
-            raise invalid(name, "unique", "参数重复", "is there twice")
+    for name, value in lists.parameters(request, [one.name for one in _FILTERS]):
         if name in choices and value not in choices[name]:
             names = ", ".join(choices[name])
             raise invalid(name, "one_of", f"只能是:{names}", f"must be one of: {names}")

@@ -17,13 +17,13 @@ from services.kernel.event_store import Append, Commit
 from services.kernel.settings import load_settings
 from services.kernel.stores import open_store
 from services.stack.databases import Databases
-from services.stack.ports import free_port
 from services.stack.postgres import PostgresCluster
 from tests.cli.parked import migrated
 from tests.cli.terminal import Server, Told, aftersales
 from tests.kernel.store_contract import append
 from tests.kernel.toy import toy_record
 from tests.transfer.receiver import SECRET
+from tests.unreachable import PLACE, nobody_answers
 
 
 def written(folder: Path, service: str, commits: Sequence[Commit]) -> None:
@@ -296,15 +296,8 @@ def photo(data: Path) -> None:
 def test_photos_that_cannot_be_reached(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An object store that does not answer is named with the reason, and is no proof; the log is proven all the same.
     A place that is none is told before anything is walked."""
-    for name, value in (
-        ("AWS_ENDPOINT", f"http://127.0.0.1:{free_port()}"),
-        ("AWS_ALLOW_HTTP", "true"),
-        ("AWS_REGION", "test"),
-        ("AWS_ACCESS_KEY_ID", "key"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-    ):
-        monkeypatch.setenv(name, value)
-    place = {"MEDIA_URL": "s3://evidence/files"}
+    nobody_answers(monkeypatch)
+    place = {"MEDIA_URL": PLACE}
     told = aftersales("verify", "cases", "--photos", "--data-dir", str(data), "--lang", "en", **place)
     assert told.status == 1
     assert "✓ cases up to position 31" in told.out

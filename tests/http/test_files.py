@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from services.scenarios.media import generate_photo, generate_video
-from services.stack.ports import free_port
 from tests.http.server import Answer, Server
+from tests.unreachable import PLACE, nobody_answers
 
 BOUNDARY = "frontier"
 
@@ -151,15 +151,8 @@ def test_a_huge_upload_is_cut_off(server: Server) -> None:
 
 def test_files_that_cannot_be_reached_for_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the place of files is away, whoever sends one is told to send it again."""
-    for name, value in (
-        ("AWS_ENDPOINT", f"http://127.0.0.1:{free_port()}"),
-        ("AWS_ALLOW_HTTP", "true"),
-        ("AWS_REGION", "test"),
-        ("AWS_ACCESS_KEY_ID", "key"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-    ):
-        monkeypatch.setenv(name, value)
-    server = Server(tmp_path, media_url="s3://evidence/files")
+    nobody_answers(monkeypatch)
+    server = Server(tmp_path, media_url=PLACE)
     try:
         refused = upload(server, GOOD["image/jpeg"], "image/jpeg")
         assert (refused.status, refused.code, refused.body["retryable"]) == (503, "unavailable", True)

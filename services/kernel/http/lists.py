@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -117,21 +117,30 @@ def json(value: Any, status: int = 200, **headers: str) -> web.Response:
 
 
 def _asked(request: web.Request, listing: Listing) -> dict[str, str]:
-    """The parameters of a request, each known and given once."""
-    known = [*listing.filters, *(parameter.name for parameter in _PAGING)]
-    asked: dict[str, str] = {}
+    asked = dict(parameters(request, [*listing.filters, *(parameter.name for parameter in _PAGING)]))
+    check_wait(asked)
+    return asked
+
+
+def parameters(request: web.Request, known: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The parameters of a request with their values; raises `Refusal` at one that is not known, or there twice."""
+    seen: set[str] = set()
     for name, value in request.query.items():
         if name not in known:
             names = ", ".join(known)
             raise invalid(
                 name[:64], "known_filter", f"没有这个参数;可用:{names}", f"no such parameter; there are: {names}"
             )
-        if name in asked:
+        if name in seen:
             raise invalid(name, "unique", "参数重复", "is there twice")
-        asked[name] = value
+        seen.add(name)
+        yield name, value
+
+
+def check_wait(asked: Mapping[str, str]) -> None:
+    """Raises `Refusal` where it is not said clearly whether to wait."""
     if asked.get("wait", "true") not in ("true", "false"):
         raise invalid("wait", "one_of", "只能是 true 或 false", "must be true or false")
-    return asked
 
 
 def _conditions(asked: Mapping[str, str], listing: Listing) -> tuple[str, list[Any]]:
