@@ -1,7 +1,7 @@
 # Everything that is done to this repository. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stack test check format demo bench bench-stack bench-replay soak readme lock clean
+.PHONY: help run stack test check format demo demo-finance bench bench-stack bench-replay soak readme lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -34,6 +34,9 @@ format: $(READY) ## format the code and mend what can be mended
 
 demo: $(READY) ## play a few cases and show what happened and who bore what
 	@$(BIN)/aftersales demo
+
+demo-finance: $(READY) ## a made-up year with planted faults: bills, reconciliation, closed months (ARGS="--seed 7")
+	@$(BIN)/aftersales demo finance $(ARGS)
 
 bench: $(READY) ## measure commands, appends and folds against plain ways to do the same
 	$(BIN)/python -m benchmarks

@@ -24,8 +24,16 @@ _VALUES: dict[str, Any] = {
     "tracking_no": "YT1001",
     "payment_ref": "ALI-1",
     "reason": "客户要求",
+    "channel": "wechat",
+    "currency": "CNY",
+    "month": "2026-10",
+    "correction": "K1",
+    "account": "losses",
+    "owner": "finance/小周",
 }
 _ENDINGS = {"_fen": 2000, "_bp": 10000, "_at": "2026-10-05T10:00:00+08:00"}
+#: Values by the form that a text must have.
+_FORMS = {"^[0-9a-f]{64}$": "5e" * 32, r"^\d{4}-\d{2}-\d{2}$": "2026-10-05", r"^\d{4}-\d{2}$": "2026-10"}
 
 
 def draft(document: Schema) -> dict[str, Any]:
@@ -52,4 +60,4 @@ def _value(name: str, node: Schema) -> Any:
         )
     if node.get("format") == "date-time" or name.endswith("_at"):
         return _ENDINGS["_at"]
-    return _VALUES.get(name, name)
+    return _FORMS.get(node.get("pattern", "")) or _VALUES.get(name, name)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from contracts.event import CaseEvent, Event, type_of
-from contracts.events import cases, liability, operations, orders, refunds
+from contracts.events import cases, finance, liability, operations, orders, refunds
 
 #: Topic by the service (or upstream) that emits on it.
 TOPICS = {
@@ -15,6 +15,7 @@ TOPICS = {
     "cases": "aftersales.cases.v1",
     "refunds": "aftersales.refunds.v1",
     "liability": "aftersales.liability.v1",
+    "finance": "aftersales.finance.v1",
 }
 
 #: Whose events each service hears, besides its own.
@@ -22,6 +23,7 @@ HEARS = {
     "cases": ("refunds", "liability", "orders"),
     "refunds": ("cases",),
     "liability": ("cases", "refunds"),
+    "finance": ("cases", "refunds", "liability"),
 }
 
 _MODULES: dict[str, ModuleType] = {
@@ -29,6 +31,7 @@ _MODULES: dict[str, ModuleType] = {
     "cases": cases,
     "refunds": refunds,
     "liability": liability,
+    "finance": finance,
 }
 
 

@@ -14,7 +14,7 @@ chmod 700 secrets
 keep postgres_password "$(draw 24)"
 keep grafana_password "$(draw 12)"
 keep token_secret "$(draw 32)"
-for service in cases refunds liability; do
+for service in cases refunds liability finance; do
     # The application fills in {service} itself.
     keep "database_url_$service" "postgresql://aftersales_{service}:$(draw 24)@postgres/aftersales_{service}"
 done

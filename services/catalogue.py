@@ -8,6 +8,7 @@ from aiohttp import web
 
 from contracts.policy import Policy
 from services.cases.bootstrap import CasesService
+from services.finance.bootstrap import FinanceService
 from services.kernel.clock import Clock
 from services.kernel.service import Follower, Service, Timer
 from services.kernel.settings import Settings
@@ -39,4 +40,5 @@ SERVICES: Final[Mapping[str, Callable[[Settings, Policy, Clock], Assembly]]] = {
     "cases": CasesService,
     "refunds": RefundsService,
     "liability": LiabilityService,
+    "finance": FinanceService,
 }

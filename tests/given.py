@@ -58,9 +58,7 @@ class Story(Generic[F]):
         name = type_of(event)
         assert name in self.domain.hears, f"{self.domain.source} does not hear {name}"
         context = self._next()
-        source = next(
-            source for source in ("cases", "refunds", "liability", "orders") if name in EVENTS_BY_SOURCE[source]
-        )
+        source = next(source for source in EVENTS_BY_SOURCE if name in EVENTS_BY_SOURCE[source])
         fact = self._fact(event, "cases" if source == "orders" else source)
         if name in self.domain.learns:
             self.file.evolve(fact)

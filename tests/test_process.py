@@ -131,7 +131,7 @@ async def test_one_trace_through_kafka_to_the_charge(shop: Shop) -> None:
             running = [await processes.enter_async_context(shop.running(name, "all")) for name in SERVICES]
             for one in running:
                 await one.ready()
-            cases, refunds, liability = running
+            cases, refunds, liability, _ = running
             case_id = await cases.refund("TB1")
             await until(lambda: _items(refunds, "/v1/payouts?wait=true"))
             paid = {"payout": f"{case_id}:refund:F1", "status": "succeeded", "channel_ref": "BANK-1"}

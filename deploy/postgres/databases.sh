@@ -3,7 +3,7 @@
 # even connect to the others. Passwords come from the very URLs that the services connect with.
 set -eu
 
-for service in cases refunds liability; do
+for service in cases refunds liability finance; do
     url=$(cat "${SECRETS:-/run/secrets}/database_url_$service")
     password=${url#*://*:}
     password=${password%%@*}

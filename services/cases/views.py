@@ -38,6 +38,7 @@ class CasesViews:
 
     tables: Mapping[str, Sequence[str]] = {"case_view": CASES, "stock_view": STOCK}
     keys: Mapping[str, int] = {"case_view": 1, "stock_view": 1}
+    owners: Mapping[str, str] = {"case_view": "case_id", "stock_view": "sku"}
 
     def rows(self, file: OrderFile | StockFile, subjects: Collection[str]) -> Mapping[str, Sequence[Row]]:
         """A row for each case that was touched, or for every tracked article."""

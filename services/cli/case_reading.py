@@ -61,7 +61,7 @@ def must_be_http(url: str) -> None:
 async def _reader(settings: Settings) -> AsyncIterator[Embedded]:
     """A server that only reads the database; those that run on it are not disturbed, and none need run."""
     if not settings.database_url.get_secret_value():
-        _must_hold_data(settings)
+        must_hold_data(settings)
     async with opened(settings, "cases") as store:
         await store.head_position()  # the server would say of a database that is away only that something is
     with settings.for_reading() as alike:
@@ -69,7 +69,8 @@ async def _reader(settings: Settings) -> AsyncIterator[Embedded]:
             yield server
 
 
-def _must_hold_data(settings: Settings) -> None:
+def must_hold_data(settings: Settings) -> None:
+    """Raises `Failure` where the data folder holds no database."""
     if not (settings.data_dir / "cases.db").is_file():
         raise Failure(
             "no_data",

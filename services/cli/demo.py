@@ -14,6 +14,7 @@ from rich.table import Table
 
 from contracts.policy import load_policy
 from services.cli.case_sheet import show_case
+from services.cli.demo_finance import finance
 from services.cli.facts import money
 from services.cli.money_sheet import borne
 from services.cli.output import AsJson, InLanguage, paper, show_json
@@ -34,11 +35,19 @@ PLAYED: Final = (
 )
 
 
+app = typer.Typer(invoke_without_command=True)
+app.command()(finance)
+
+
+@app.callback()
 def demo(
+    context: typer.Context,
     lang: Annotated[Language | None, InLanguage] = None,
     json: Annotated[bool, AsJson] = False,
 ) -> None:
     """Play a few cases on fresh instances and show what happened and who bore what. 演示几个完整的售后单。"""
+    if context.invoked_subcommand is not None:
+        return
     set_up("error")
     results = asyncio.run(run_files(_files(), start_embedded))
     if json:

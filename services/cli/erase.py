@@ -1,33 +1,25 @@
 """`aftersales erase`: what people wrote about an order, or about all orders of a buyer, nobody can read any more."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from http import HTTPStatus
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Final
 
-import aiohttp
 import msgspec
 import typer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
-from yarl import URL
 
 from services.cases.erasure import Written, orders_of, written_about
-from services.catalogue import SERVICES
+from services.cli.acting import acting
 from services.cli.bar import bar
 from services.cli.by_name import By, DryRun, Reason, must_be_told
-from services.cli.case_reading import must_be_http, own_token, refused, serving
-from services.cli.claim import claimed
 from services.cli.database import opened
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.look import Asked
 from services.cli.options import with_options
 from services.cli.output import paper, show_json
 from services.cli.words import Words
-from services.kernel.actor import Actor
 from services.kernel.settings import Settings
 
 _ROLE: Final = "store_manager"
@@ -79,53 +71,12 @@ async def _found(settings: Settings, order: str, buyer: str, *, shown: bool) -> 
 async def _erased(settings: Settings, asked: Asked, found: Sequence[Written], by: str, reason: str) -> list[str]:
     """Have each order's texts erased; gives those where there was something to erase."""
     erased = []
-    async with _server(settings, asked, by) as (url, token):
+    async with acting(settings, _ROLE, by, asked.url, asked.token, at_work=()) as act:
         for one in found:
-            if await _command(url, token, one.order_id, reason):
+            answer = await act.post("orders", one.order_id, "erasure", json={"reason": reason})
+            if answer["events"]:
                 erased.append(one.order_id)
     return erased
-
-
-@asynccontextmanager
-async def _server(settings: Settings, asked: Asked, by: str) -> AsyncIterator[tuple[str, str]]:
-    """Whom to tell, and a token: a running server, or one of our own on the database, if no other holds its files."""
-    actor = Actor(_ROLE, by.strip())
-    if asked.url:
-        must_be_http(asked.url)
-        yield asked.url, asked.token or own_token(settings, actor)
-    elif settings.database_url.get_secret_value():
-        with settings.for_reading() as alike:
-            async with serving(alike) as server:
-                yield server.base_url, server.token(actor)
-    else:
-        with _alone(settings):
-            async with serving(settings) as server:
-                yield server.base_url, server.token(actor)
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Raises `Failure` where a server is at work on the data folder: it has to be told, and not bypassed."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(claimed(settings.data_dir, list(SERVICES)))
-        except Failure as failure:
-            zh, en = "或用 --url 指定该服务的地址。", "Or name its address with --url."
-            raise Failure(failure.code, failure.zh + zh, f"{failure.en} {en}") from None
-        yield
-
-
-async def _command(url: str, token: str, order_id: str, reason: str) -> bool:
-    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": secrets.token_urlsafe(24)}
-    path = URL(url).joinpath("v1", "orders", order_id, "erasure")
-    async with (
-        aiohttp.ClientSession(headers=headers) as session,
-        session.post(path, json={"reason": reason}) as response,
-    ):
-        answer: dict[str, Any] = await response.json(content_type=None)
-        if response.status != HTTPStatus.OK:
-            raise refused(response.status, answer, url)
-        return bool(answer["events"])
 
 
 def _show(words: Words, found: Sequence[Written], erased: Sequence[str], *, dry_run: bool, apart: bool) -> None:

@@ -85,6 +85,7 @@ UNSAID: Final = frozenset(
         *("type", "case_id", "order_id", "order", "allocation", "proposed_by", "item", "payout", "cause_id"),
         *("sha256", "media_type", "size_bytes", "ordered_at", "text_lock"),
         *("operation", "options", "outcome", "zh", "en"),
+        *("content", "accounts", "root", "report", "result", "run", "legs", "rows", "events", "position"),
     }
 )
 

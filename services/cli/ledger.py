@@ -20,10 +20,10 @@ from services.cli.ledger_sheet import chart_sheet, check_sheet, entries_sheet, s
 from services.cli.options import with_options
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.words import Language, Words
-from services.finance.ledger.accounts import CHART
+from services.finance.ledger.accounts import CHART, external_parties
 from services.finance.ledger.entries import Chosen, Entries, entries_of
 from services.finance.ledger.identities import Break
-from services.finance.ledger.ledger import OrderLedger, external_parties, orders
+from services.finance.ledger.ledger import OrderLedger, orders
 from services.finance.ledger.postings import Posting
 from services.finance.ledger.report import Check, check_of
 from services.finance.ledger.statement import Statement, is_move, statement_of

@@ -27,7 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "balances": "services.cli.balance:show",
     "verify": "services.cli.verify:verify",
     "erase": "services.cli.erase:erase",
-    "demo": "services.cli.demo:demo",
+    "demo": "services.cli.demo:app",
     "version": "services.cli.version:version",
     "topics": "services.cli.topics:app",
     "dlq": "services.cli.dlq:app",
@@ -38,7 +38,15 @@ COMMANDS: Final[Mapping[str, str]] = {
     "order": "services.cli.order:app",
     "settlement": "services.cli.settlement:app",
     "bill": "services.cli.bill:app",
+    "reconcile": "services.cli.reconcile:app",
+    "discrepancy": "services.cli.discrepancy:app",
     "ledger": "services.cli.ledger:app",
+    "books": "services.cli.export:app",
+    "insurance": "services.cli.insurance:app",
+    "statement": "services.cli.statement:app",
+    "indicators": "services.cli.indicators:show",
+    "correction": "services.cli.correction:app",
+    "period": "services.cli.period:app",
     "keys": "services.cli.keys:app",
     "scenario": "services.scenarios.cli:app",
     "replay": "services.cli.whatif:app",
@@ -93,7 +101,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Order after-sales: cases, refunds, liability, exact to the fen. 订单售后:受理、退款、定责,精确到分。",
+    help="Order after-sales: cases, refunds, liability, finance, exact to the fen. 订单售后:受理、退款、定责、财务,精确到分。",
 )
 
 

@@ -17,7 +17,7 @@ from services.doctor.finding import Wrong
 from services.doctor.look import Look, Stream, asked, streams
 from services.kernel.log import Record
 from services.kernel.service import Part
-from services.kernel.views import Projector
+from services.kernel.views import Changes, Projector
 
 #: Streams whose rows are fetched together.
 STREAMS_AT_ONCE: Final = 100
@@ -32,12 +32,11 @@ class _File:
     """A file as it was at the checkpoint, and the rows that it came to by each record since."""
 
     def __init__(self, stream: str, part: Part, checkpoint: int) -> None:
-        self.subjects: set[str] = set()
+        self.changes = Changes(part.views)
         self.rows: Mapping[str, Sequence[Row]] = {}
         """At the checkpoint."""
         self.since: list[Mapping[str, Sequence[Row]]] = []
         self.on_its_way = False
-        self._views = part.views
         self._file = part.domain.new_file(stream)
         self._checkpoint = checkpoint
 
@@ -46,7 +45,7 @@ class _File:
         if later and not self.since:
             self.close()
         self._file.evolve(record)
-        self.subjects.add(record.subject)
+        self.changes.see(record)
         if later:
             self.on_its_way = len(self.since) >= SINCE_MOST
             if not self.on_its_way:
@@ -58,7 +57,7 @@ class _File:
             self.rows = self._now()
 
     def _now(self) -> Mapping[str, Sequence[Row]]:
-        return self._views.rows(self._file, self.subjects)
+        return self.changes.rows(self._file)
 
 
 async def tables(look: Look) -> AsyncIterator[Wrong]:
@@ -88,7 +87,7 @@ async def _compared(look: Look, batch: Sequence[Stream[_File]], known: Counter[s
     for one in batch:
         if not one.broken:
             one.fold.close()
-    subjects = sorted({subject for one in batch for subject in one.fold.subjects})
+    subjects = sorted({subject for one in batch for subject in one.fold.changes.subjects})
     uncompared = {one.name for one in batch if one.broken or one.fold.on_its_way}
     sound = [one.fold for one in batch if one.name not in uncompared]
     for table, columns in look.part.views.tables.items():
@@ -121,7 +120,7 @@ def _differences(
     found: list[Wrong] = []
     for row in written:
         place = key(row)
-        order_id = row.get("order_id")
+        order_id = row.get("order_id") if _of_orders(look, table) else None
         if place in allowed:
             known[table] += 1
             must.pop(place, None)
@@ -143,7 +142,7 @@ async def _strays(look: Look, table: str, known: int) -> list[Wrong]:
         return []
     columns = look.part.views.tables[table]
     lost = f"{_owner(look, table)} NOT IN (SELECT subject FROM events)"
-    if "order_id" in columns:
+    if "order_id" in columns and _of_orders(look, table):
         lost += " OR order_id NOT IN (SELECT stream FROM streams)"
     rows = await look.reads.query(f"SELECT {', '.join(columns)} FROM {table} WHERE {lost}")
     keys = look.part.views.keys[table]
@@ -152,8 +151,12 @@ async def _strays(look: Look, table: str, known: int) -> list[Wrong]:
 
 def _owner(look: Look, table: str) -> str:
     """The column that names what a row is about, as the subject of an event does."""
-    columns = look.part.views.tables[table]
-    return "case_id" if "case_id" in columns else columns[0]
+    return look.part.views.owners[table]
+
+
+def _of_orders(look: Look, table: str) -> bool:
+    """Whether each row is of the file of the order that it names."""
+    return _owner(look, table) in ("case_id", "order_id")
 
 
 def _place(table: str, key: Key) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Generic
@@ -194,6 +194,25 @@ class Files(Generic[F]):
         with at_work_on(record, source, step.trace_id):
             home = self.domain.home_of(event, record.stream)
             return await self._unit(home, origin, learn, step, inbox=inbox, fence=fence)
+
+    async def learn(self, records: Sequence[Record], fence: Fence | None = None) -> Decided:
+        """Commit at once that these events of one stream of another service are known, in their order: for a service
+        that keeps what it hears and in which nothing follows from it.
+
+        Raises as `hear` does; then none of them is kept.
+        """
+        stream = records[0].stream
+        inbox = tuple(InboxMark(record.source, record.stream, record.sequence) for record in records)
+
+        async def keep(unit: "_Unit[F]") -> None:
+            for record in records:
+                if record.type in self.domain.learns:
+                    unit.learn(record)
+
+        origin = msgspec.structs.replace(self._own_origin(), traceparent=records[0].traceparent)
+        step = self._step("learn", stream, origin)
+        home = self.domain.home_of(records[0].event, stream)
+        return await self._unit(home, origin, keep, step, inbox=inbox, fence=fence)
 
     def _step(self, name: str, stream: str, origin: Origin) -> tracing.Span:
         about = {"aftersales.order_id": stream}

@@ -5,6 +5,7 @@ from collections import defaultdict
 from typing import Any
 
 import msgspec
+import structlog
 
 from services.kernel.appender import Appender
 from services.kernel.event_store import (
@@ -22,12 +23,18 @@ from services.kernel.log import Record
 from services.kernel.metrics import EVENTS_HEARD
 from services.kernel.progress import Progress
 
+log = structlog.get_logger(__name__)
+
 
 class Hearing:
     """Hands the events of one source to the files that they concern."""
 
-    def __init__(self, source: str, files: Files[Any], store: EventStore, appender: Appender) -> None:
+    def __init__(
+        self, source: str, files: Files[Any], store: EventStore, appender: Appender, *, only_learns: bool = False
+    ) -> None:
+        """`only_learns`: nothing follows from what is heard, so that events of a stream may be kept together."""
         self._source = source
+        self._only_learns = only_learns
         self._hears = files.domain.hears
         #: A service that hears itself needs no inbox: what follows derives from the state of its own files.
         self._own = source == files.domain.source
@@ -52,7 +59,7 @@ class Hearing:
                     if self._is_unheard(new, last):
                         unheard += new  # most streams of most batches: noted all at once, with the checkpoint
                     else:
-                        tasks.create_task(self._hear_in_order(new, last, progress))
+                        tasks.create_task(self._hear_all(new, last, progress))
         except ExceptionGroup as faults:
             raise faults.exceptions[0] from None
         await self._mark(unheard, progress.noted(records[-1].position))
@@ -61,6 +68,20 @@ class Hearing:
         """Whether nothing is missing before or among these records of a stream, and nobody here listens to any."""
         whole = not records or records[-1].sequence == handled + len(records)
         return whole and not any(record.type in self._hears for record in records)
+
+    async def _hear_all(self, records: list[Record], handled: int, progress: Progress) -> None:
+        """Handle new records of one stream: together, if they may be and nothing is wrong with them."""
+        whole = records[-1].sequence == handled + len(records)
+        if self._only_learns and whole:
+            try:
+                await self._files.learn(records, progress.fence)
+                self._heard.inc(len(records))
+                return
+            except (StoreUnavailable, Fenced):
+                raise
+            except Exception as error:  # one by one it is found which of them it is
+                log.info("heard_one_by_one", stream=records[0].stream, reason=repr(error))
+        await self._hear_in_order(records, handled, progress)
 
     async def _hear_in_order(self, records: list[Record], handled: int, progress: Progress) -> None:
         """Handle new records of one stream; what does not go on is parked, with all that follows it."""

@@ -16,7 +16,7 @@ from services.kernel.appender import Appender
 from services.kernel.clock import Clock
 from services.kernel.decider import Domain, F
 from services.kernel.event_store import EventStore, StoreUnavailable
-from services.kernel.files import Files
+from services.kernel.files import CACHED_FILES, Files
 from services.kernel.freshness import Freshness
 from services.kernel.gauges import Measure
 from services.kernel.hearing import Hearing
@@ -37,6 +37,9 @@ class Part(msgspec.Struct, frozen=True):
     measures: tuple[Measure, ...] = ()
     keeps_keys: bool = False
     """Whether it keeps the keys of what people write about an order; the other services seal for it."""
+    cached_files: int = CACHED_FILES
+    only_learns: bool = False
+    """Whether nothing follows from what it hears: it is kept, and read tables show it."""
 
 
 class Follower(msgspec.Struct, frozen=True):
@@ -72,7 +75,7 @@ class Service(Generic[F]):
         self.store: EventStore = open_store(database_url, decode)
         self.appender = Appender(self.store)
         self.texts: Texts = KeptKeys(self.store) if part.keeps_keys else LearnedLocks(self.store)
-        self.files: Files[F] = Files(part.domain, self.store, self.appender, clock, texts=self.texts)
+        self.files: Files[F] = Files(part.domain, self.store, self.appender, clock, part.cached_files, self.texts)
         self.projector = Projector(part.views, self.files, self.appender)
         #: None: nobody is at work on it, so nothing will change.
         self.freshness: Freshness | None = None
@@ -83,7 +86,7 @@ class Service(Generic[F]):
         return (views, *(self._hearing(source) for source in self.part.hears_from))
 
     def _hearing(self, source: str) -> Follower:
-        hearing = Hearing(source, self.files, self.store, self.appender)
+        hearing = Hearing(source, self.files, self.store, self.appender, only_learns=self.part.only_learns)
         return Follower(f"{self.name}-hears-{source}", source, hearing)
 
     async def migrate(self) -> None:

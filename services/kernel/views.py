@@ -30,9 +30,39 @@ class Views(Protocol[Seen]):
     tables: Mapping[str, Sequence[str]]
     #: Table → how many of the first columns are its key.
     keys: Mapping[str, int]
+    #: Table → the column that says whom a row is about, as the subject of an event does.
+    owners: Mapping[str, str]
 
     def rows(self, file: Seen, subjects: Collection[str]) -> Mapping[str, Sequence[Row]]:
         """The rows that these subjects (cases) have now, by table."""
+
+
+class EventViews(Views[Seen], Protocol[Seen]):
+    """Read tables some of whose rows are of one event each, and say where in the log it stands."""
+
+    def event_rows(self, file: Seen, positions: Mapping[str, int]) -> Mapping[str, Sequence[Row]]:
+        """The rows of these events, whose positions are given by id, by table."""
+
+
+class Changes:
+    """What records are about, and where they stand: what rows are asked for."""
+
+    def __init__(self, views: Views[Any]) -> None:
+        self.subjects: set[str] = set()
+        self._views = views
+        self._event_rows = getattr(views, "event_rows", None)  # of `EventViews`; to ask for the protocol takes long
+        self._positions: dict[str, int] = {}
+
+    def see(self, record: Record) -> None:
+        """Take in the next record."""
+        self.subjects.add(record.subject)
+        if self._event_rows is not None:  # else not kept: a stream may be long
+            self._positions[record.id] = record.position
+
+    def rows(self, file: Any) -> Mapping[str, Sequence[Row]]:
+        """The rows that follow from the file, by table."""
+        rows = self._views.rows(file, self.subjects)
+        return rows if self._event_rows is None else {**rows, **self._event_rows(file, self._positions)}
 
 
 def utc(moment: datetime) -> str:
@@ -99,11 +129,13 @@ class Projector(Generic[F]):
         await self._write(statements, Commit(checkpoint=(checkpoint,), fence=fence))
 
     async def _statements(self, stream: str, changes: list[Record]) -> tuple[Statement, ...]:
+        seen = Changes(self._views)
+        for record in changes:
+            seen.see(record)
         async with self._files.reading(stream, at_least=changes[-1].version) as (file, _):
-            found = self._views.rows(file, {record.subject for record in changes})
             return tuple(
                 Statement(self._sql[table], values(rows, self._views.tables[table]))
-                for table, rows in found.items()
+                for table, rows in seen.rows(file).items()
                 if rows and table in self._sql
             )
 

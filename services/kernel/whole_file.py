@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 def put(file: Path, content: bytes, *, private: bool = False) -> None:
@@ -21,11 +22,30 @@ def put_first(file: Path, content: bytes, *, private: bool = False) -> None:
 
 
 @contextmanager
+def filled(file: Path) -> Iterator[BinaryIO]:
+    """A file that is written piece by piece and put in its place, instead of the one that may be there, where the
+    block ends well. Raises OSError."""
+    draft = _beside(file)
+    try:
+        with draft.open("w+b") as opened:
+            yield opened
+            opened.flush()
+            os.fsync(opened.fileno())
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
 def _draft(file: Path, content: bytes, private: bool) -> Iterator[Path]:
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft = _beside(file)
     try:
         draft.touch(mode=0o600 if private else 0o666)
         draft.write_bytes(content)
         yield draft
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f".{file.name}.{os.getpid()}")

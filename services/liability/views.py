@@ -14,6 +14,7 @@ class LiabilityViews:
 
     tables: Mapping[str, Sequence[str]] = {"loss_view": LOSSES, "charge_view": CHARGES}
     keys: Mapping[str, int] = {"loss_view": 1, "charge_view": 2}
+    owners: Mapping[str, str] = {"loss_view": "case_id", "charge_view": "case_id"}
 
     def rows(self, file: LiabilityFile, subjects: Collection[str]) -> Mapping[str, Sequence[Row]]:
         """The rows of each case that was touched."""

@@ -44,7 +44,7 @@ _HOME: Final = next(iter(SERVICES))
 _ACCEPTED: Final = 202
 
 KindName = Literal["verify", "doctor", "export", "resend", "rebuild", "what_if"]
-ServiceName = Literal["cases", "refunds", "liability"]
+ServiceName = Literal["cases", "refunds", "liability", "finance"]
 OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 

@@ -34,7 +34,11 @@ _REQUIRED = ("scenario", "title", "orders", "steps", "expect")
 _OWN_FIELDS = frozenset({"do", "as", "case", "at", "save", "refused", "if_version"})
 #: What a step names that is about no case.
 _WITHOUT_CASE = {"report_stock": "sku", "erase_personal_data": "order_id"}
-_NOT_A_STEP = ("record_order",)
+_NOT_A_STEP = (
+    "record_order",
+    *("import_bill", "save_mapping", "reconcile", "assign_discrepancy", "close_period"),
+    *("propose_correction", "approve_correction", "decline_correction"),
+)
 _PAYOUT_FIELDS = ("case", "kind", "amount_fen", "status")
 _PROMISES = ("kept", "broken")
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from services.catalogue import SERVICES
 from services.embedded import Embedded, NotSettled
 from services.kernel.actor import Actor
 from services.kernel.clock import ManualClock
@@ -16,6 +17,8 @@ from services.kernel.settings import Settings, load_settings
 from services.sandbox import Move, SandboxServer, SandboxSettings
 from services.sandbox import start as start_sandbox
 
+#: The services that a scenario tells and asks: finance only listens to them.
+PLAYED: Final = tuple(service for service in SERVICES if service != "finance")
 #: Nothing may happen by itself in a scenario: open payouts are asked about when time is set, not by the wall clock.
 _NEVER_SECONDS: Final = 86_400.0
 _QUIET_SECONDS: Final = 30.0
@@ -64,7 +67,7 @@ InstanceFactory = Callable[[Setting], Awaitable[Instance]]
 
 
 class EmbeddedInstance:
-    """All services in this process on a folder of SQLite files, and a provider of its own beside them."""
+    """The services in this process on a folder of SQLite files, and a provider of its own beside them."""
 
     def __init__(self, setting: Setting, folder: TemporaryDirectory[str], sandbox: SandboxServer) -> None:
         self._policy = setting.policy
@@ -75,7 +78,7 @@ class EmbeddedInstance:
         self._server = self._new_server()
 
     def _new_server(self) -> Embedded:
-        return Embedded(self._settings, policy=self._policy, clock=self._clock)
+        return Embedded(self._settings, policy=self._policy, clock=self._clock, only=PLAYED)
 
     def base_url(self, method: str, path: str) -> str:
         return self._server.base_url

@@ -27,7 +27,7 @@ from services.routing import service_of
 from services.sandbox import Move, SandboxServer, SandboxSettings
 from services.sandbox import start as start_sandbox
 from services.scenarios.api_client import READER
-from services.scenarios.instance import Setting
+from services.scenarios.instance import PLAYED, Setting
 from services.stack.databases import Databases
 from services.stack.fleet import TOGETHER, Fleet, Roles
 from services.stack.flow import Flow, Look
@@ -62,7 +62,7 @@ class Ground:
         self._server_url = server_url
         self._name = secrets.token_hex(4)
         self._made = 0
-        self.template = Databases(server_url, f"template_{self._name}_")
+        self.template = Databases(server_url, f"template_{self._name}_", PLAYED)
 
     async def open(self) -> None:
         """Make the databases that those of each scenario are copies of."""
@@ -99,11 +99,11 @@ class Ground:
 
     def databases(self, name: str) -> Databases:
         """The databases of an instance."""
-        return Databases(self._server_url, f"{name}_")
+        return Databases(self._server_url, f"{name}_", PLAYED)
 
 
 class StackInstance:
-    """Every service as processes on PostgreSQL and Kafka, and a provider beside them."""
+    """The services as processes on PostgreSQL and Kafka, and a provider beside them."""
 
     def __init__(self, setting: Setting, ground: Ground, name: str) -> None:
         self._setting = setting
@@ -130,7 +130,7 @@ class StackInstance:
         self._settings = load_settings(environment)
         await _together(self._databases.make(self._ground.template), self._make_topics())
         self._assemblies = self._assembled()
-        self._fleet = Fleet(self._ground.roles, environment, self._folder, self._ground.nursery)
+        self._fleet = Fleet(self._ground.roles, environment, self._folder, self._ground.nursery, services=PLAYED)
         self._undo.push_async_callback(self._fleet.stop)
         self._flow = Flow(self._databases, Connection.of(self._settings), self._assemblies)
         self._undo.push_async_callback(self._flow.close)
@@ -162,7 +162,7 @@ class StackInstance:
     async def set_time(self, now: datetime) -> None:
         await self.settle()
         async with aiohttp.ClientSession(raise_for_status=True) as session:
-            for service in SERVICES:  # one after another, as the embedded server does
+            for service in PLAYED:  # one after another, as the embedded server does
                 for url in self._fleet.urls(service)[:1]:
                     headers = {"Authorization": f"Bearer {self.token(READER)}"}  # valid at the time that is set by now
                     async with session.put(f"{url}/v1/clock", json={"now": now.isoformat()}, headers=headers):
@@ -203,12 +203,12 @@ class StackInstance:
         self._undo.push_async_callback(stop, admin)
         await ensure(admin, wanted := topics(self._settings))
         self._undo.push_async_callback(admin.delete_topics, [topic.name for topic in wanted])
-        self._undo.push_async_callback(forget, admin, [group_of(one, connection.prefix) for one in SERVICES])
+        self._undo.push_async_callback(forget, admin, [group_of(one, connection.prefix) for one in PLAYED])
 
     def _assembled(self) -> dict[str, Assembly]:
         """The services as their processes put them together, to see and to move what they follow."""
         policy = load_policy_file(self._folder / "policy.yaml")
-        made = {service: make(self._settings, policy, self._clock) for service, make in SERVICES.items()}
+        made = {service: SERVICES[service](self._settings, policy, self._clock) for service in PLAYED}
         for assembly in made.values():
             self._undo.push_async_callback(assembly.closed)
             self._undo.push_async_callback(assembly.service.close)

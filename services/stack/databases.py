@@ -1,7 +1,7 @@
 """The databases of the services on one PostgreSQL server: one each, made and brought up to date."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +20,9 @@ _NAME: Final = "aftersales_" + SERVICE
 class Databases:
     """One database for each service, on the server that `server_url` leads to (`postgresql://user:password@host/…`)."""
 
-    def __init__(self, server_url: str, prefix: str = "") -> None:
-        """`prefix`: put before their names, for databases beside those of the shop."""
+    def __init__(self, server_url: str, prefix: str = "", services: Sequence[str] = tuple(SERVICES)) -> None:
+        """`prefix`: put before their names, for databases beside those of the shop. `services`: who has one."""
+        self._services = services
         self._server = make_url(server_url).set(drivername="postgresql")
         self._name = prefix + _NAME
 
@@ -42,7 +43,7 @@ class Databases:
 
     async def make(self, template: "Databases | None" = None) -> None:
         """Make those that are missing, empty or as copies of others that nobody is connected to."""
-        await asyncio.gather(*(self._make(service, template) for service in SERVICES))
+        await asyncio.gather(*(self._make(service, template) for service in self._services))
 
     async def _make(self, service: str, template: "Databases | None") -> None:
         name = self.name_of(service)
@@ -55,8 +56,8 @@ class Databases:
         """Bring them up to date; `data_dir` is where services would keep other things."""
         settings = load_settings({}, data_dir=data_dir, database_url=self.url)
         policy, clock = load_policy(), SystemClock()
-        for make in SERVICES.values():  # one after another: Alembic keeps its context in module globals
-            service = make(settings, policy, clock).service
+        for name in self._services:  # one after another: Alembic keeps its context in module globals
+            service = SERVICES[name](settings, policy, clock).service
             try:
                 await service.migrate()
             finally:
@@ -64,7 +65,7 @@ class Databases:
 
     async def drop(self) -> None:
         """Remove them, whoever is still connected."""
-        await asyncio.gather(*(self._drop(service) for service in SERVICES))
+        await asyncio.gather(*(self._drop(service) for service in self._services))
 
     async def _drop(self, service: str) -> None:
         async with self._connection() as connection:

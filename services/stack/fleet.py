@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,9 +34,11 @@ class Fleet:
         logs: Path,
         launcher: Launcher | None = None,
         port_of: Callable[[str], int] = lambda name: 0,
+        services: Sequence[str] = tuple(SERVICES),
     ) -> None:
         """`settings`: the variables of every process; `port_of`: where the process of that name listens (0: where it
         likes)."""
+        self._services = services
         self.processes = {
             name: ServiceProcess(
                 name,
@@ -45,7 +47,7 @@ class Fleet:
                 logs,
                 launcher,
             )
-            for service in SERVICES
+            for service in services
             for role, count in roles.items()
             for name in _names(service, role, count)
         }
@@ -86,7 +88,7 @@ class Fleet:
     async def stop(self) -> None:
         """Stop what runs, in the order in which nothing is left on its way longer than need be."""
         for roles in _STOP_ORDER:
-            leaving = [one for service in SERVICES for one in self.of(service, *roles) if one.alive]
+            leaving = [one for service in self._services for one in self.of(service, *roles) if one.alive]
             await asyncio.gather(*(one.stop() for one in leaving))
 
 

@@ -6,7 +6,7 @@ import secrets
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -101,10 +101,12 @@ class Stack:
         launcher: Launcher | None = None,
         postgres: PostgresCluster | None = None,
         kafka: KafkaCluster | None = None,
+        services: Sequence[str] = tuple(SERVICES),
         tell: Tell = lambda zh, en: None,
     ) -> None:
         """`settings`: variables of every process, before those that the stack gives them; `postgres`, `kafka`: servers
         to use instead of ones in the folder."""
+        self._services = services
         self.folder = folder.absolute()
         self.brokers = len(kafka) if kafka else brokers
         self._roles = dict(roles)
@@ -139,7 +141,7 @@ class Stack:
     @property
     def databases(self) -> Databases:
         """The database of each service."""
-        return Databases(self.postgres.url())
+        return Databases(self.postgres.url(), services=self._services)
 
     @property
     def file(self) -> Path:
@@ -238,7 +240,7 @@ class Stack:
     async def _start_processes(self) -> None:
         if self._fleet is None:
             logs = self.folder / "logs"
-            self._fleet = Fleet(self._roles, self._environment(), logs, self._launcher, self._port_of)
+            self._fleet = Fleet(self._roles, self._environment(), logs, self._launcher, self._port_of, self._services)
             self._write_kept()
         names = ", ".join(self._fleet.processes)
         self._tell(f"启动服务进程 {names}…", f"starting {names} …")
@@ -282,7 +284,7 @@ class Stack:
     def described(self) -> StackFile:
         """What runs where."""
         return StackFile(
-            services={service: next(iter(self.fleet.urls(service)), "") for service in SERVICES},
+            services={service: next(iter(self.fleet.urls(service)), "") for service in self._services},
             kafka_servers=self.kafka.servers,
             brokers=self.brokers,
             database_url=self.databases.url,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from contracts.events import liability as li
 from services.cases.domain.domain import CASE_COMMANDS
 from services.cases.domain.next_actions import NextAction, next_actions, probes
+from services.finance.domain.domain import FinanceDomain
 from services.kernel.actor import ROLES, Actor
 from services.kernel.decider import Context
 from services.kernel.intake import intake
@@ -42,7 +43,7 @@ def test_every_command_is_told_with_its_texts() -> None:
     shop = open_shop()
     actions = told(shop)
     assert set(actions) == {*CASE_COMMANDS, *ELSEWHERE}
-    of_no_case = {"open_case", "record_order", "report_stock", "erase_personal_data"}
+    of_no_case = {"open_case", "record_order", "report_stock", "erase_personal_data", *FinanceDomain(POLICY).commands}
     assert set(actions) == set(POLICY.texts.commands) - of_no_case
     for action in actions.values():
         assert action.label_zh == POLICY.texts.commands[action.command].zh

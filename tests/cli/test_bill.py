@@ -6,8 +6,9 @@ import pytest
 
 from services.cli.bill_sheet import FIGURES
 from services.finance.bills.wechat import fund, trade
+from services.sample import writing
 from tests.cli.terminal import aftersales
-from tests.finance.bills import shop, writing
+from tests.finance.bills import shop
 from tests.finance.bills.test_mapping import CLAIMS, MAPPING
 
 ROWS = [shop.wechat_payment(1, 129900, 779), shop.wechat_payment(2, 5000, 30), shop.wechat_refund(1, 127900, 767)]

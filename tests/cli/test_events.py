@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.catalogue import SERVICES
 from services.cli.failure import NOT_LIKE_THIS, NOT_SO
 from services.kernel.kafka.connection import Connection
 from services.stack.kafka import KafkaCluster
@@ -286,7 +287,7 @@ def test_resend_to_an_endpoint(data: Path, tmp_path: Path, receiver: Receiver) -
 
 def test_resend_to_topics(moved: Path, postgres: PostgresCluster, kafka: KafkaCluster) -> None:
     """A live topic needs the explicit word and takes nothing that was not published; another's takes nothing at all."""
-    for service in ("cases", "refunds", "liability"):
+    for service in SERVICES:
         postgres.create_database(f"events_{service}")
     environ = {
         "DATABASE_URL": postgres.url("events_cases").replace("events_cases", "events_{service}"),

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from services.catalogue import SERVICES
 from tests.cli.parked import migrated
 from tests.cli.terminal import Server, Told, aftersales, until
 
 BY = ("--by", "老陈", "--reason", "抽查")
-SERVICES = ("cases", "refunds", "liability")
 
 
 def execute(folder: Path, service: str, *statements: str) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from services.catalogue import SERVICES
 from services.kernel.event_store import Append, Checkpoint, Commit
 from services.kernel.stores import open_store
 from services.stack.databases import Databases
@@ -42,7 +43,7 @@ def kafka(broker_to_harm: KafkaCluster) -> KafkaCluster:
 def stack(database: dict[str, str], kafka: KafkaCluster) -> dict[str, str]:
     """Settings with migrated databases, and with topics of one's own."""
     settings = database | {"KAFKA_SERVERS": kafka.servers, "KAFKA_PREFIX": f"{uuid.uuid4().hex[:8]}."}
-    for service in ("cases", "refunds", "liability"):
+    for service in SERVICES:
         assert aftersales("migrate", service, **settings).status == 0
     assert aftersales("topics", "ensure", "--json", **settings).status == 0
     return settings

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from services.catalogue import SERVICES
 from services.cli import serve
 from services.kernel.settings import load_settings
 from tests.cli.terminal import ORDER, Server, aftersales, until
@@ -66,7 +67,7 @@ def test_the_first_start_gives_a_token_and_later_ones_do_not(folder: Path) -> No
     """A newcomer can begin at once; a token is not printed again and again."""
     with Server(folder, DRAIN_SECONDS="0") as first:
         assert first.told["token"]
-        assert first.told["services"] == ["cases", "refunds", "liability"]
+        assert first.told["services"] == list(SERVICES)
         assert first.told["docs"] == f"{first.url}/docs"
         first.stop()
     with Server(folder) as second:

@@ -13,6 +13,7 @@ import pytest
 
 from contracts.events.cases import EvidenceSubmitted
 from contracts.registry import decode
+from services.catalogue import SERVICES
 from services.kernel.event_store import Append, Commit
 from services.kernel.settings import load_settings
 from services.kernel.stores import open_store
@@ -70,11 +71,11 @@ def test_a_live_shop(shop: Server) -> None:
     told = verified(shop.data_dir, "--photos", "--json")
     assert told.status == 0, told.err
     assert told.json["holds"]
-    assert [one["service"] for one in told.json["services"]] == ["cases", "refunds", "liability"]
+    assert [one["service"] for one in told.json["services"]] == list(SERVICES)
     assert all(one["records"] == one["position"] > 0 for one in told.json["services"])
     assert told.json["services"][0]["photos"] == {"files": 0, "damaged": 0, "first": [], "away": None}
     assert [one["broken"] for one in verified(shop.data_dir, "--order", "TB1001", "--json").json["services"]] == [
-        *(None, None, None)
+        *(None, None, None, None)
     ]
 
 
@@ -146,7 +147,7 @@ def test_a_checkpoint_is_checked_later(data: Path, tmp_path: Path) -> None:
     assert told.status == 0
     [file] = outside.glob("cases-*-30.json")
     assert str(file) in {one["checkpoint"] for one in told.json["services"]}
-    assert len([*outside.iterdir()]) == 4
+    assert len([*outside.iterdir()]) == len(SERVICES) + 1
     written(data, "cases", [append("TB3", 3, "d"), append("TB99", 0, *"abc")])
     (data / "proof.key").unlink()
     against = ("--against", str(file), "--public-key", str(outside / "public.pem"))

@@ -61,6 +61,10 @@ exceeds_quantity exceeds_paid exceeds_charged authority_exceeded already_paid ap
 return_carrier_refused return_not_accepted return_not_received unfinished_business payout_not_failed
 version_conflict idempotency_key_missing idempotency_key_reused request_in_progress unauthenticated
 not_found method_not_allowed internal unavailable upload_too_large upload_unsupported upload_broken
+legs_unbalanced unknown_correction own_correction unknown_discrepancy unknown_run nothing_to_reconcile
+discrepancy_closed discrepancy_claimed month_not_over period_closed period_open earlier_month_open
+nothing_posted books_unbalanced opening_differs orders_unheard log_broken bill_unsound bill_empty
+bill_contradicts bill_of_other_merchant bill_import_running mapping_unsound unknown_bill unknown_mapping
 """
 
 # domain.md §6, and the order that an upstream system sends
@@ -72,6 +76,8 @@ cancel_reshipment request_deposit record_deposit forfeit_deposit authorise_retur
 cancel_return record_insurance_result request_refund escalate report_issue record_finding close_case
 reopen_case follow_up invite_review rate confirm_payout retry_payout report_stock assign_liability
 record_recovery record_order erase_personal_data
+import_bill save_mapping reconcile assign_discrepancy propose_correction approve_correction decline_correction
+close_period
 """
 EVENTS = """
 case.opened promise.made promise.broken case.reclassified case.assigned evidence.submitted evidence.accepted
@@ -86,6 +92,8 @@ case.escalated issue.reported finding.recorded case.closed case.reopened follow_
 case.rated personal_data.erased liability.assigned loss.charged loss.reversed loss.recovered order.recorded
 stock.reported stock.reserved stock.awaited stock.freed settlement.updated loss.recorded liability.determined
 operation.started operation.paused operation.resumed operation.cancelled operation.finished operation.failed
+mapping.saved bill.imported books.reconciled discrepancy.found discrepancy.assigned discrepancy.closed
+correction.proposed correction.approved correction.declined period.closed
 """
 
 

@@ -96,4 +96,5 @@ def test_every_source_has_a_topic() -> None:
         "aftersales.cases.v1",
         "aftersales.refunds.v1",
         "aftersales.liability.v1",
+        "aftersales.finance.v1",
     }

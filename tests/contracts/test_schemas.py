@@ -123,7 +123,7 @@ def test_the_operations_use_messages_of_their_channel() -> None:
         channel = operation["channel"]["$ref"]
         assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
     sending = {o["channel"]["$ref"] for o in ASYNCAPI["operations"].values() if o["action"] == "send"}
-    assert sending == {f"#/channels/{source}" for source in ("cases", "refunds", "liability")}
+    assert sending == {f"#/channels/{source}" for source in registry.HEARS}
 
 
 def test_the_described_headers_are_the_sent_ones() -> None:

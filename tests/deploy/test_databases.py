@@ -90,7 +90,7 @@ async def _asked(url: str, query: str) -> object:
 def test_secrets_are_long_and_each_its_own(secrets_folder: Path) -> None:
     """No two secrets are alike, and every one that Compose mounts is drawn."""
     contents = _contents(secrets_folder)
-    assert len(set(contents.values())) == len(contents) == 6
+    assert len(set(contents.values())) == len(contents) == 7
     assert all(len(content) >= 24 for content in contents.values())
     assert secrets_folder.stat().st_mode & 0o077 == 0
 

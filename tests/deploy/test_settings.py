@@ -23,7 +23,7 @@ def test_every_container_starts_with_settings_that_are_valid(secrets: Mapping[st
         assert settings.kafka_servers, name
         assert "{service}" in settings.database_url.get_secret_value(), name
         seen += 1
-    assert seen == 13 + 2 * 13
+    assert seen == 17 + 2 * 17
 
 
 def test_no_secret_is_written_into_an_environment() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.catalogue import SERVICES
 from services.doctor.checks import CHECKS
 from tests.cli.parked import left_behind, parked
 from tests.doctor.damage import OPEN, PAID, Books
@@ -160,7 +161,7 @@ def test_a_lost_note_of_what_had_its_effect(books: Books) -> None:
 def test_what_is_on_its_way_is_no_damage(books: Books) -> None:
     """Consumers and tables that stand before the end of a log, as while all runs, give no finding; nor do rows that are
     ahead of their checkpoint."""
-    for service in ("cases", "refunds", "liability"):
+    for service in SERVICES:
         books.damage(service, "UPDATE checkpoints SET position = position / 2")
     report = books.report()
     assert report.sound, report.findings

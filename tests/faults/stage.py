@@ -133,6 +133,7 @@ class Stage:
             roles=APART,
             settings={PREFIX + name: value for name, value in settings.items()},
             launcher=self._nursery,
+            services=SERVICES,
         )
 
     # -- life

@@ -11,10 +11,16 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from services.cases.domain.domain import CasesDomain
 from services.cases.examples import EXAMPLES
+from services.finance.http import corrections, periods, reconciliation
 from services.liability import http as liability
 from services.openapi import FILE, published
 from services.refunds import http as refunds
 from tests.http.server import Server
+
+#: Commands whose bodies the border completes with what it computed.
+COMPUTED = {"close_period", "reconcile"}
+#: Commands that come as files.
+OF_FILES = {"import_bill", "save_mapping"}
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +55,13 @@ def test_every_command_has_an_example_that_is_one(server: Server, document: dict
         for one in server.embedded._running.values()
         for name, spec in one.service.part.domain.commands.items()
     }
-    examples = {**EXAMPLES, **refunds.EXAMPLES, **liability.EXAMPLES}
-    assert examples.keys() == specs.keys()
+    finance = {**periods.EXAMPLES, **corrections.EXAMPLES, **reconciliation.EXAMPLES}
+    examples = {**EXAMPLES, **refunds.EXAMPLES, **liability.EXAMPLES, **finance}
+    assert examples.keys() | OF_FILES == specs.keys()
     for name, example in examples.items():
         given = {"sku": "A", **example} if name == "report_stock" else example
-        msgspec.convert(given, specs[name].body)
+        if name not in COMPUTED:
+            msgspec.convert(given, specs[name].body)
         schema = {"$ref": f"#/components/schemas/{specs[name].body.__name__}", "components": document["components"]}
         Draft202012Validator(schema).validate(given)
 

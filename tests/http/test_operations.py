@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from services.catalogue import SERVICES
 from services.kernel.event_store import StoreUnavailable
 from services.kernel.logging import tell_work
 from tests.http.server import NOW, Server
@@ -16,9 +17,9 @@ def test_health_touches_nothing(fresh: Server) -> None:
     """It answers though every database is gone; readiness does not."""
     assert fresh.send("GET", "/readyz").body == {
         "ready": True,
-        "problems": {"cases": [], "refunds": [], "liability": []},
+        "problems": {"cases": [], "refunds": [], "liability": [], "finance": []},
     }
-    for service in ("cases", "refunds", "liability"):
+    for service in SERVICES:
         (fresh.settings.data_dir / f"{service}.db").unlink()
     assert fresh.send("GET", "/healthz").body == {"status": "ok"}
     assert fresh.send("GET", "/readyz").status == 503
@@ -55,7 +56,7 @@ def test_lag(server: Server) -> None:
     server.settle()
     answer = server.get("/v1/lag")
     assert answer.body["caught_up"]
-    assert {one["service"] for one in answer.body["consumers"]} == {"cases", "refunds", "liability"}
+    assert {one["service"] for one in answer.body["consumers"]} == set(SERVICES)
     assert all(one["behind"] == 0 for one in answer.body["consumers"])
 
 

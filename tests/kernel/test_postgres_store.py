@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import PoolProxiedConnection, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.catalogue import SERVICES
 from services.kernel.appender import Appender
 from services.kernel.event_store import (
     Claim,
@@ -380,7 +381,7 @@ async def test_placeholders(database: PostgresDatabase) -> None:
     assert await store.query("SELECT id FROM notes WHERE text LIKE '%?' AND id = ? LIMIT ?", ("a", 1)) == [{"id": "a"}]
 
 
-@pytest.mark.parametrize("service", ["cases", "refunds", "liability"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_migrating(postgres: PostgresCluster, service: str) -> None:
     """Each service can create its tables by the same history as in SQLite, and migrating again changes nothing."""
     location = Path(__file__).parents[2] / "services" / service / "migrations"
@@ -391,7 +392,7 @@ def test_migrating(postgres: PostgresCluster, service: str) -> None:
     migrate(url, location)
 
 
-@pytest.mark.parametrize("service", ["cases", "refunds", "liability"])
+@pytest.mark.parametrize("service", SERVICES)
 async def test_upgrading_keeps_what_is_there(postgres: PostgresCluster, tmp_path: Path, service: str) -> None:
     """A database of the release before keeps its checkpoints; nobody has claimed anything in it yet."""
     location = Path(__file__).parents[2] / "services" / service / "migrations"

@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from services import catalogue
 from services.kernel.migrations import migrate
 from services.kernel.postgres.connection import connect_arguments
 from services.kernel.proof import verify
@@ -101,7 +102,7 @@ def test_workers_end_with_who_began_them(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("service", ["cases", "refunds", "liability"])
+@pytest.mark.parametrize("service", catalogue.SERVICES)
 async def test_sqlite_keeps_events(tmp_path: Path, service: str) -> None:
     """What is in the log of a service cannot be changed or deleted by mistake."""
     path = tmp_path / "log.db"
@@ -118,7 +119,7 @@ async def test_sqlite_keeps_events(tmp_path: Path, service: str) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize("service", ["cases", "refunds", "liability"])
+@pytest.mark.parametrize("service", catalogue.SERVICES)
 async def test_postgres_keeps_events(postgres: PostgresCluster, service: str) -> None:
     """What is in the log of a service cannot be changed, deleted or emptied by mistake."""
     url = await asyncio.to_thread(postgres.create_database, f"kept_{service}")

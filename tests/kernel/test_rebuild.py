@@ -52,6 +52,7 @@ class ToyViews:
         "count_view": ("case_id", "number", "amount"),
     }
     keys: Mapping[str, int] = {"tally_view": 1, "count_view": 2}
+    owners: Mapping[str, str] = {"tally_view": "case_id", "count_view": "case_id"}
 
     def rows(self, file: Tally, subjects: Collection[str]) -> Mapping[str, Sequence[Row]]:
         cases, counted = sorted(subjects), list(enumerate(file.counted, start=1))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
+from services.catalogue import SERVICES
 from services.kernel.appender import Appender
 from services.kernel.event_store import CommitResult, Statement, StoreUnavailable
 from services.kernel.migrations import migrate, pending
@@ -195,7 +196,7 @@ async def test_closing_ends_all_threads(database: SqliteDatabase) -> None:
     assert set(threading.enumerate()) <= before
 
 
-@pytest.mark.parametrize("service", ["cases", "refunds", "liability"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_migrating(tmp_path: Path, service: str) -> None:
     """Each service can create its database, sees when it is not current, and migrating again changes
     nothing."""
@@ -211,7 +212,7 @@ def test_migrating(tmp_path: Path, service: str) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("service", ["cases", "refunds", "liability"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_upgrading_keeps_what_is_there(tmp_path: Path, service: str) -> None:
     """A database of the release before keeps its checkpoints; nobody has claimed anything in it yet."""
     location = Path(__file__).parents[2] / "services" / service / "migrations"

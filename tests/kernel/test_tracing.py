@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.envelope import headers, parse
+from services.catalogue import SERVICES
 from services.kernel import tracing
 from services.kernel.actor import Actor
 from tests.kernel.collector import Receiver, Told
@@ -90,7 +91,7 @@ async def test_one_trace_from_the_command_to_the_charge(shop: Shop, receiver: Re
 async def test_every_record_carries_a_trace_without_a_collector(shop: Shop) -> None:
     """With tracing off the caller's trace, or one that begins here, is handed on through all services all the same."""
     await charge(shop, CALLER)
-    for service in ("cases", "refunds", "liability"):
+    for service in SERVICES:
         for record in await records(shop, service):
             assert parse(record.stream.encode(), headers(record), record.data).traceparent == record.traceparent
             assert tracing.TRACEPARENT.fullmatch(record.traceparent), record

@@ -18,6 +18,7 @@ class TallyViews:
 
     tables: Mapping[str, Sequence[str]] = {"tally_view": ("case_id", "total", "times")}
     keys: Mapping[str, int] = {"tally_view": 1}
+    owners: Mapping[str, str] = {"tally_view": "case_id"}
 
     def __init__(self) -> None:
         self.unshowable: set[str] = set()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.kernel.whole_file import put, put_first
+from services.kernel.whole_file import filled, put, put_first
 
 
 def test_the_first_one_counts(tmp_path: Path) -> None:
@@ -30,3 +30,21 @@ def test_the_last_one_replaces(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="folder"):
         put(folder, b"new")
     assert sorted(tmp_path.iterdir()) == [file, folder]
+
+
+def test_a_file_that_breaks_off_is_not_there(tmp_path: Path) -> None:
+    """What is written piece by piece replaces the old file when it is whole; until then the old one stays."""
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+
+    def break_off() -> None:
+        with filled(file) as opened:
+            opened.write(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        break_off()
+    assert (file.read_bytes(), list(tmp_path.iterdir())) == (b"old", [file])
+    with filled(file) as opened:
+        opened.write(b"new")
+    assert (file.read_bytes(), list(tmp_path.iterdir())) == (b"new", [file])

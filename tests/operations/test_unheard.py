@@ -107,7 +107,7 @@ async def test_services_on_kafka_pass_over_it(apart: Apart) -> None:
         running = [await processes.enter_async_context(apart.running(name, "all")) for name in SERVICES]
         for one in running:
             await one.ready()
-        cases, refunds, liability = running
+        cases, refunds, liability, _ = running
         for name in SERVICES:
             await _operate(apart.settings.database_of(name), name)
         case_id = await cases.refund("TB1")

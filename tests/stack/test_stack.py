@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.catalogue import SERVICES
 from services.kernel.kafka.connection import Connection, stop
 from services.stack.stack import StackFile, throw_away, usual_folder
 
@@ -173,7 +174,7 @@ def test_stack_runs_recovers_keeps_and_ends(folder: Path) -> None:
         assert StackFile.read(folder / "stack.json").services == first.said["services"]
         for secret in ("stack.json", "env"):
             assert (folder / secret).stat().st_mode & 0o077 == 0
-        assert set(first.said["processes"]) == {"cases-all", "refunds-all", "liability-all"}
+        assert set(first.said["processes"]) == {f"{service}-all" for service in SERVICES}
         assert first.ask("PUT", "cases", "/v1/orders/T1", AN_ORDER)[0] == 201
         assert first.ask("GET", "liability", "/v1/charges")[0] == 200
 
@@ -201,7 +202,7 @@ def test_stack_runs_recovers_keeps_and_ends(folder: Path) -> None:
     assert "removing stack.json and env" in first.told
 
     with socket.socket() as somebody, stack(taken(folder, "cases-api", somebody), "--apart") as second:
-        assert len(second.said["processes"]) == 9
+        assert len(second.said["processes"]) == 3 * len(SERVICES)
         for stays in ("token_secret", "database_url", "kafka_servers"):
             assert second.said[stays] == first.said[stays]
         assert second.told.count("another program holds it") == 1
@@ -219,7 +220,7 @@ def test_stack_runs_recovers_keeps_and_ends(folder: Path) -> None:
         assert json.loads(played.stdout)["ok"], played.stdout + played.stderr
         assert second.ask("GET", "cases", "/v1/cases")[1]["items"] == []  # it was played beside the shop, not in it
         groups, topics = asyncio.run(at_brokers(second.said["kafka_servers"]))
-        assert groups == {"aftersales-cases", "aftersales-refunds", "aftersales-liability"}
+        assert groups == {f"aftersales-{service}" for service in SERVICES}
         assert not any("scenario" in topic for topic in topics)
 
 

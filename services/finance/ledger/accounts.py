@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from contracts.policy import Text
+from contracts.policy import Policy, Text
 
 
 class Kind(StrEnum):
@@ -61,6 +61,11 @@ def _cost(term: str, zh: str, en: str, fact: str, credit: bool = False) -> Accou
         f"A fact that {en_sign} the net loss, until it is recorded as an entry of the loss",
     )
     return _account(account_of_term(term), Kind.CLEARING, (zh, en), means, (fact, "loss.recorded"))
+
+
+def external_parties(policy: Policy) -> frozenset[str]:
+    """Codes of the parties outside the business: what they bear, they owe."""
+    return frozenset(code for code, party in policy.parties.items() if party.external)
 
 
 #: Terms that lower a net loss: credits.

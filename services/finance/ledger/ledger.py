@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
 from contracts.events.cases import CaseOpened
-from contracts.policy import Policy
 from services.finance.ledger.identities import TEXTS, Break, Event, breaks_of
 from services.finance.ledger.postings import Misposted, OrderBook, Posting, postings_of
 from services.histories import History, Logs, named_orders
@@ -21,11 +20,6 @@ class OrderLedger:
     cases: Sequence[str]
     postings: Sequence[Posting]
     breaks: Sequence[Break]
-
-
-def external_parties(policy: Policy) -> frozenset[str]:
-    """Codes of the parties outside the business: what they bear, they owe."""
-    return frozenset(code for code, party in policy.parties.items() if party.external)
 
 
 async def orders(

@@ -19,13 +19,17 @@ from services.finance.ledger.accounts import CHART, account_of_term
 from services.kernel.decider import Fact
 from services.kernel.naming import order_of
 
+#: The channel of an order that nobody has told of yet.
+UNKNOWN: Final = "unknown"
+
 
 class Posting(msgspec.Struct, frozen=True):
     """One side of a booking: a debit where `amount_fen` is above zero, a credit below.
 
     `party` is what its account is kept by (a party, a channel, a carrier). `item` is what it is about: on channels the
     reference that the channel knows, on terms of a loss the fact that they come from, else a refund, return, deposit,
-    charge, reshipment or payout. `memo` is a code that says why.
+    charge, reshipment or payout. `memo` is a code that says why. `channel_ref` is a channel's own number of what moved
+    on it, where it told one.
     """
 
     account: str
@@ -38,6 +42,7 @@ class Posting(msgspec.Struct, frozen=True):
     time: datetime
     memo: str
     item: str
+    channel_ref: str = ""
 
 
 class Misposted(AssertionError):
@@ -59,14 +64,14 @@ class OrderBook:
 
     def __init__(self, external: Collection[str]) -> None:
         self.external = external
-        self.channel = "unknown"
+        self.channel = UNKNOWN
         self.in_transit: set[str] = set()
         self.reassigned: set[str] = set()
 
     def evolve(self, event: Event) -> None:
         """Take the next event, after its postings were made."""
         match event:
-            case OrderRecorded(order=order):
+            case OrderRecorded(order=order) if self.channel == UNKNOWN:  # what was posted once stays on its account
                 self.channel = order.channel
             case r.PayoutRequested():
                 self.in_transit.add(event.payout)
@@ -86,6 +91,7 @@ class _Leg(NamedTuple):
     memo: str
     item: str
     case_id: str = ""
+    channel_ref: str = ""
 
 
 def postings_of(fact: Fact, book: OrderBook) -> Sequence[Posting]:
@@ -120,6 +126,7 @@ def _posting(fact: Fact, case_id: str, leg: _Leg) -> Posting:
         time=fact.time,
         memo=leg.memo,
         item=leg.item,
+        channel_ref=leg.channel_ref,
     )
 
 
@@ -218,7 +225,10 @@ def _payout_succeeded(event: r.PayoutSucceeded, book: OrderBook, fact: str) -> S
     """One that was said to have failed was owed again, and is in transit no longer."""
     transit = event.payout in book.in_transit
     owed, item = ("payouts_in_transit", event.payout) if transit else ("buyer_payables", event.item)
-    legs = _move(owed, _channel(book), event.amount_fen, event.kind, item, event.payout)
+    legs = [
+        _Leg(owed, event.amount_fen, event.kind, item),
+        _Leg(_channel(book), -event.amount_fen, event.kind, event.payout, channel_ref=event.channel_ref),
+    ]
     if event.kind == "charge_return":  # the other kinds have facts of their own
         legs.append(_Leg(account_of_term(event.kind), event.amount_fen, event.kind, fact))
         legs.append(_Leg("obligations", -event.amount_fen, event.kind, event.item))
@@ -302,5 +312,9 @@ _RULES: Final[Mapping[type[Event], Callable[[Any, OrderBook, str], Sequence[_Leg
     li.LossRecovered: _recovered,
 }
 
+#: Every event that may move money, and those that its postings depend on.
+POSTED: Final[frozenset[type[Event]]] = frozenset(_RULES)
+TOLD: Final[frozenset[type[Event]]] = POSTED | {OrderRecorded, li.LiabilityDetermined, li.LiabilityAssigned}
+
 #: Types of every event that may move money.
-MONEY_EVENTS: Final = frozenset(type_of(event) for event in _RULES)
+MONEY_EVENTS: Final = frozenset(type_of(event) for event in POSTED)

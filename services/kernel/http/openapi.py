@@ -290,6 +290,15 @@ _PATH_EXAMPLES = {
     "sha256": "0" * 64,
     "operation_id": "20261005T020000000000Z-cases-verify",
     "service": "cases",
+    "month": "2026-10",
+    "bill": "0" * 64,
+    "mapping": "YTO-claims",
+    "party": "courier",
+    "name": "YTO",
+    "correction": "K1",
+    "run": "R-1f6c3b0a9d2e4f5a6b7c",
+    "discrepancy": "D-1f6c3b0a9d2e4f5a6b7c",
+    "export": "trial-balance",
 }
 
 

@@ -25,6 +25,11 @@ _STATUS = {
     "unknown_line": 404,
     "not_found": 404,
     "unknown_operation": 404,
+    "unknown_correction": 404,
+    "unknown_bill": 404,
+    "unknown_mapping": 404,
+    "unknown_discrepancy": 404,
+    "unknown_run": 404,
     "operation_without_file": 404,
     "wrong_service": 404,
     "method_not_allowed": 405,
@@ -36,6 +41,10 @@ _STATUS = {
     "upload_unsupported": 415,
     "invalid": 422,
     "shares_not_whole": 422,
+    "legs_unbalanced": 422,
+    "bill_unsound": 422,
+    "bill_empty": 422,
+    "mapping_unsound": 422,
     "party_name_required": 422,
     "idempotency_key_reused": 422,
     "upload_broken": 422,
@@ -43,7 +52,7 @@ _STATUS = {
     "unavailable": 503,
 }
 #: The same request with the same key may succeed a moment later.
-RETRYABLE = frozenset({"unavailable", "request_in_progress"})
+RETRYABLE = frozenset({"unavailable", "request_in_progress", "bill_import_running"})
 RETRY_AFTER_SECONDS = 1
 
 #: What only the border says; everything else is in the policy's catalogue.

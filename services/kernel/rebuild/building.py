@@ -20,7 +20,7 @@ from services.kernel.log import Record
 from services.kernel.naming import is_operation
 from services.kernel.rebuild.tables import Table
 from services.kernel.spans import Span
-from services.kernel.views import Row, Views, upsert, values
+from services.kernel.views import Changes, Row, Views, upsert, values
 
 #: Rows that are held in memory before they are written.
 ROWS_AT_ONCE: Final = 2_000
@@ -115,9 +115,8 @@ class _Stream(Generic[F]):
         #: Whether it is one that rows are made of.
         self.counts = not is_operation(name)
         self.version = 0
-        self._views = rules.views
         self._file = rules.domain.new_file(name)
-        self._subjects: set[str] = set()
+        self._changes = Changes(rules.views)
 
     def see(self, record: Record) -> None:
         """Fold the next record."""
@@ -126,12 +125,12 @@ class _Stream(Generic[F]):
             self._file.evolve(record)
         except Exception as error:  # whatever a log holds that these rules do not know
             raise Unbuildable(self.name, self.version, repr(error)) from error
-        self._subjects.add(record.subject)
+        self._changes.see(record)
 
     def rows(self) -> Mapping[str, Sequence[Row]]:
         """What it comes to, by read table."""
         try:
-            return self._views.rows(self._file, self._subjects)
+            return self._changes.rows(self._file)
         except Exception as error:
             raise Unbuildable(self.name, self.version, repr(error)) from error
 

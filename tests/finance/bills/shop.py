@@ -12,7 +12,7 @@ from services.finance.bills.mapping import TableMapping
 from services.finance.bills.reading import Bill, Report
 from services.finance.bills.rows import BillKind, Expected, Row, RowKind, Status
 from services.finance.bills.times import SHOP_ZONE
-from tests.finance.bills import writing
+from services.sample import writing
 
 MERCHANT: Final = "1627859777"
 PID: Final = "2088123456789012"
@@ -217,3 +217,10 @@ def alipay_zip(rows: Sequence[Row], what: str = "业务") -> bytes:
     """The archive of these rows: details and summary."""
     write = writing.alipay_trade if what == "业务" else writing.alipay_fund
     return writing.zipped(**{f"{what}明细": write(rows), f"{what}明细(汇总)": writing.alipay_summary(rows, what)})
+
+
+def damaged(text: str, change: Callable[[list[str]], None]) -> str:
+    """The same with its lines changed."""
+    lines = text.split("\r\n")
+    change(lines)
+    return "\r\n".join(lines)

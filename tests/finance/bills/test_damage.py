@@ -17,7 +17,8 @@ from services.finance.bills import mistakes
 from services.finance.bills.mistakes import MOST, RULES
 from services.finance.bills.reading import Bill
 from services.finance.bills.rows import BillKind, RowKind, Status
-from tests.finance.bills import shop, writing
+from services.sample import writing
+from tests.finance.bills import shop
 
 PAYMENTS: Final = [shop.wechat_payment(1, 129900, 779), shop.wechat_payment(2, 5000, 30)]
 TRADES: Final = [*PAYMENTS, shop.wechat_refund(1, 127900, 767)]
@@ -263,7 +264,7 @@ def _changed(content: str, old: str, new: str, at: int) -> str:
         assert old in lines[at - 1]
         lines[at - 1] = lines[at - 1].replace(old, new, 1)
 
-    return writing.damaged(content, change)
+    return shop.damaged(content, change)
 
 
 @pytest.mark.parametrize(
@@ -361,7 +362,7 @@ def test_what_is_wrong_in_a_row_is_named_with_line_and_field(
 def test_repeated_rows_are_named_with_the_line_they_repeat(tmp_path: Path) -> None:
     """A row that stands there twice is paid once."""
     for content, first in ((TRADE, 2), (FUND, 2), (ALIPAY_TRADE, 6), (ALIPAY_FUND, 6)):
-        copied = writing.damaged(content, lambda lines, at=first: lines.insert(at, lines[at - 1]))  # type: ignore[misc]
+        copied = shop.damaged(content, lambda lines, at=first: lines.insert(at, lines[at - 1]))  # type: ignore[misc]
         rows, report = shop.read(tmp_path, gbk(copied) if copied.startswith("#") else copied)
         assert shop.rules(report) == ["duplicate"]
         assert shop.mistake_of(report, "duplicate") == (first + 1, "")

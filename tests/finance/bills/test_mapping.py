@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from services.finance.bills.mapping import FIELDS, MappingInvalid, TableMapping, load_mapping
 from services.finance.bills.reading import Report
 from services.finance.bills.rows import BillKind, Row, RowKind, Status
-from tests.finance.bills import shop, writing
+from services.sample import writing
+from tests.finance.bills import shop
 
 #: A carrier's claim statement: two lines above the header, amounts that it pays to us, a row of totals.
 CLAIMS: Final = """\

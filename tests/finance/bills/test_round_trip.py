@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from services.finance.bills.reading import Report
 from services.finance.bills.rows import BillKind, Row
-from tests.finance.bills import shop, writing
+from services.sample import writing
+from tests.finance.bills import shop
 
 WECHAT_KINDS: Final = ("交易", "退款", "扣除交易手续费", "其他")
 ALIPAY_KINDS: Final = ("在线支付", "交易退款", "收费", "其它")

@@ -1,16 +1,21 @@
 """What the ledger of any shop must say at the end of a history: it balances, and agrees with refunds and liability."""
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import permutations
 
 from contracts.events.cases import CaseClosed, CaseReopened
 from contracts.policy import load_policy
-from services.finance.ledger.accounts import CHART
-from services.finance.ledger.ledger import external_parties, orders
+from services.finance.domain.domain import FinanceDomain
+from services.finance.domain.order import OrderBooks
+from services.finance.ledger.accounts import CHART, external_parties
+from services.finance.ledger.ledger import orders
 from services.finance.ledger.postings import Posting
 from services.finance.ledger.trial import Trial
 from services.histories import Logs
 from services.kernel.event_store import Reads
 from services.kernel.history import the_end
+from services.kernel.log import Record
 from services.liability.balances import balances
 from services.scenarios.instance import EmbeddedInstance
 
@@ -23,8 +28,14 @@ async def the_books_balance(instance: EmbeddedInstance) -> None:
     external = external_parties(load_policy(instance._policy or None))
     postings: list[Posting] = []
     trial = Trial()
+    finance = FinanceDomain(load_policy(instance._policy or None))
     async for order in orders(logs, external):
         assert order.breaks == []
+        own = [
+            [record for record in await store.read_stream(order.order_id) if record.source == name]
+            for name, store in stores.items()
+        ]
+        assert_heard_in_any_order(finance, order.order_id, own, order.postings)
         assert sum(one.amount_fen for one in order.postings) == 0
         postings += order.postings
         trial.add(order.postings)
@@ -58,6 +69,28 @@ async def the_books_balance(instance: EmbeddedInstance) -> None:
     )
     paid = sum(-one.amount_fen for one in postings if one.account == "channel" and one.type == "payout.succeeded")
     assert paid == sum(row["amount_fen"] for row in rows if row["status"] == "succeeded")
+
+
+def assert_heard_in_any_order(
+    finance: FinanceDomain, order_id: str, heard: Sequence[Sequence[Record]], expected: Sequence[Posting]
+) -> None:
+    """Whichever service is heard first, the books of the finance service hold the same postings, but for the name of a
+    channel, which the order tells."""
+    wanted = sorted(map(_but_channel, expected))
+    for order in permutations(heard):
+        books = finance.new_file(order_id)
+        assert isinstance(books, OrderBooks)
+        for record in (record for records in order for record in records if record.type in finance.learns):
+            books.evolve(record)
+        assert not books.misposted
+        assert sorted(_but_channel(one) for postings in books.postings.values() for one in postings) == wanted
+        assert books.order is not None
+
+
+def _but_channel(posting: Posting) -> tuple[str, ...]:
+    party = "" if posting.account == "channel" else posting.party
+    about = posting.case_id, posting.item, posting.memo
+    return posting.event_id, posting.account, party, str(posting.amount_fen), *about
 
 
 async def _closed(log: Reads) -> set[str]:

@@ -9,8 +9,9 @@ import pytest
 
 from contracts.policy import load_policy
 from contracts.registry import decode
+from services.finance.ledger.accounts import external_parties
 from services.finance.ledger.identities import TEXTS, Break
-from services.finance.ledger.ledger import external_parties, orders, posted
+from services.finance.ledger.ledger import orders, posted
 from services.histories import History, Logs
 from services.kernel.stores import open_store
 from tests.doctor.damage import Books

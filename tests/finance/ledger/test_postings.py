@@ -15,8 +15,7 @@ from contracts.events import refunds as r
 from contracts.events.orders import Line, Order, OrderRecorded
 from contracts.policy import load_policy
 from contracts.registry import EVENT_TYPES
-from services.finance.ledger.accounts import CHART
-from services.finance.ledger.ledger import external_parties
+from services.finance.ledger.accounts import CHART, external_parties
 from services.finance.ledger.postings import MONEY_EVENTS, Misposted, OrderBook, Posting, postings_of
 
 NOW = datetime.fromisoformat("2026-10-06T12:00:00+08:00")

@@ -72,7 +72,7 @@ pod itself and not in a ConfigMap: so a change rolls the pods, and hooks have th
 {{- if (dig "gatewaySecret" "name" "" $service) }}
 {{- $_ := set $given "AFTERSALES_GATEWAY_SECRET_FILE" "/run/secrets/aftersales/gateway-secret" }}
 {{- end }}
-{{- if eq .service "cases" }}
+{{- if has .service (list "cases" "finance") }}
 {{- if $values.media.url }}
 {{- $_ := set $given "AFTERSALES_MEDIA_URL" $values.media.url }}
 {{- else if $values.media.claim }}
@@ -120,7 +120,7 @@ pod itself and not in a ConfigMap: so a change rolls the pods, and hooks have th
       - configMap: {name: {{ .name }}, items: [{key: {{ .key }}, path: policy.yaml}]}
       {{- end }}
       {{- end }}
-{{- if and (eq .service "cases") (not $values.media.url) }}
+{{- if and (has .service (list "cases" "finance")) (not $values.media.url) }}
 - name: media
   persistentVolumeClaim: {claimName: {{ $values.media.claim }}}
 {{- end }}
@@ -130,7 +130,7 @@ pod itself and not in a ConfigMap: so a change rolls the pods, and hooks have th
 - {name: data, mountPath: /var/lib/aftersales}
 - {name: tmp, mountPath: /tmp}
 - {name: given, mountPath: /run/secrets/aftersales, readOnly: true}
-{{- if and (eq .service "cases") (not .root.Values.media.url) }}
+{{- if and (has .service (list "cases" "finance")) (not .root.Values.media.url) }}
 - {name: media, mountPath: /var/lib/aftersales-media}
 {{- end }}
 {{- end }}
@@ -141,7 +141,7 @@ image: {{ include "aftersales.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 args: {{ toJson .args }}
 env: {{- include "aftersales.env" . | nindent 2 }}
-{{- if and (eq .service "cases") .root.Values.media.credentials }}
+{{- if and (has .service (list "cases" "finance")) .root.Values.media.credentials }}
 envFrom:
   - secretRef: {name: {{ .root.Values.media.credentials }}}
 {{- end }}
@@ -152,7 +152,7 @@ volumeMounts: {{- include "aftersales.mounts" . | nindent 2 }}
 
 {{- /* Where the front finds the services: a Service's address stays, so it is looked up once. */ -}}
 {{- define "aftersales.upstreams" -}}
-{{- range $service := list "cases" "refunds" "liability" }}
+{{- range $service := list "cases" "refunds" "liability" "finance" }}
 upstream {{ $service }} {
     server {{ include "aftersales.fullname" $ }}-{{ $service }}-api:8080 max_fails=0;
     keepalive 32;

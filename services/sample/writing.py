@@ -1,9 +1,12 @@
-"""Bills as the channels write them, made from rows: columns in their order, padding, footers, encodings, archives."""
+"""Bills as the channels write them, made from rows: columns in their order, padding, footers, encodings, archives.
+
+The same rows give the same bytes. `services.finance.bills` reads what is written here.
+"""
 
 import gzip
 import io
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -126,7 +129,7 @@ def _wechat_fields(row: Row) -> dict[str, str]:
 
 def wechat_fund(rows: Sequence[Row]) -> str:
     """A fund bill."""
-    names = {RowKind.PAYMENT: "交易", RowKind.REFUND: "退款", RowKind.FEE: "交易"}
+    names = {RowKind.PAYMENT: "交易", RowKind.REFUND: "退款", RowKind.FEE: "交易", RowKind.TRANSFER: "充值/提现"}
     written = [
         {
             "记账时间": usual(row.occurred_at),
@@ -163,11 +166,17 @@ def _wechat(
 
 def packed(text: str, *, bom: bool = True) -> bytes:
     """A bill of WeChat Pay, gzipped."""
-    return gzip.compress(text.encode("utf-8-sig" if bom else "utf-8"))
+    return gzip.compress(text.encode("utf-8-sig" if bom else "utf-8"), mtime=0)
 
 
-def alipay_trade(rows: Sequence[Row], account: str = "20881234567890120156") -> str:
-    """The details of a trade bill."""
+#: What a bill covers: its first moment, and the one behind its last.
+Period = tuple[datetime, datetime]
+#: An account at Alipay: a merchant, and which of its accounts it is.
+ACCOUNT: Final = "20881234567890120156"
+
+
+def alipay_trade(rows: Sequence[Row], account: str = ACCOUNT, period: Period | None = None) -> str:
+    """The details of a trade bill; it covers the days of its rows unless a period is given."""
     written = [
         {
             "支付宝交易号": row.channel_order_ref,
@@ -192,11 +201,11 @@ def alipay_trade(rows: Sequence[Row], account: str = "20881234567890120156") -> 
         f"#交易合计{COLON}{len(payments)}笔{COMMA}商家实收共{yuan(sum(payments))}元{COMMA}商家优惠共0.00元",
         f"#退款合计{COLON}{len(refunds)}笔{COMMA}商家实收退款共{yuan(sum(refunds))}元{COMMA}商家优惠退款共0.00元",
     ]
-    return _alipay("业务", ALIPAY_TRADE, written, totals, account, rows)
+    return _alipay("业务", ALIPAY_TRADE, written, totals, account, period or _period(rows))
 
 
-def alipay_fund(rows: Sequence[Row], account: str = "20881234567890120156") -> str:
-    """The details of a fund bill."""
+def alipay_fund(rows: Sequence[Row], account: str = ACCOUNT, period: Period | None = None) -> str:
+    """The details of a fund bill; it covers the days of its rows unless a period is given."""
     written = [
         {
             "账务流水号": row.channel_ref,
@@ -218,7 +227,13 @@ def alipay_fund(rows: Sequence[Row], account: str = "20881234567890120156") -> s
         f"#支出合计{COLON}{len(went)}笔{COMMA}共{yuan(sum(went))}元",
         f"#收入合计{COLON}{len(came)}笔{COMMA}共{yuan(sum(came))}元",
     ]
-    return _alipay("账务", ALIPAY_FUND, written, totals, account, rows)
+    return _alipay("账务", ALIPAY_FUND, written, totals, account, period or _period(rows))
+
+
+def _period(rows: Sequence[Row]) -> Period:
+    """The days of the rows."""
+    moments = [row.occurred_at for row in rows] or [datetime(2026, 5, 1)]
+    return min(moments), max(moments) + timedelta(days=1)
 
 
 def _alipay(
@@ -227,10 +242,9 @@ def _alipay(
     written: Sequence[Mapping[str, str]],
     totals: Sequence[str],
     account: str,
-    rows: Sequence[Row],
+    period: Period,
 ) -> str:
-    days = [row.occurred_at for row in rows] or [datetime(2026, 5, 1)]
-    first, end = min(days), max(days) + timedelta(days=1)
+    first, end = period
     lines = [
         f"#支付宝{what}明细查询",
         f"#账号{COLON}[{account}]",
@@ -266,13 +280,13 @@ def alipay_summary(rows: Sequence[Row], what: str) -> str:
     return f"#支付宝{what}汇总查询\r\n#----{what}汇总列表----\r\n{names}\r\n{values}\r\n#----{what}汇总列表结束----\r\n"
 
 
-def zipped(**texts: str) -> bytes:
+def zipped(*, account: str = ACCOUNT, day: str = "20260501", **texts: str) -> bytes:
     """A zip of GBK files, named in GBK without saying so: `业务明细` becomes `2088…_20260501_业务明细.csv`."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in texts.items():
             # The name goes through `ZipInfo` as Latin letters of the same bytes, so that no flag says UTF-8.
-            info = _Gbk(f"20881234567890120156_20260501_{name}.csv")
+            info = _Gbk(f"{account}_{day}_{name}.csv")
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, text.encode("gb18030"))
     return buffer.getvalue()
@@ -283,10 +297,3 @@ class _Gbk(zipfile.ZipInfo):
 
     def _encodeFilenameFlags(self) -> tuple[bytes, int]:
         return self.filename.encode("gbk"), self.flag_bits
-
-
-def damaged(text: str, change: Callable[[list[str]], None]) -> str:
-    """The same with its lines changed."""
-    lines = text.split("\r\n")
-    change(lines)
-    return "\r\n".join(lines)

@@ -1,0 +1,1 @@
+"""Reconciliation of many rows, beside a bare hash join of the same rows."""

@@ -1,0 +1,121 @@
+"""Discrepancies on paper: the list, and one with the bills on one side and the books on the other."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from services.cli.bill_sheet import KINDS, STATUSES
+from services.cli.facts import moment
+from services.cli.words import Words, plural
+from services.finance.bills.rows import RowKind, Status
+from services.finance.ledger.accounts import CHART
+from services.finance.reconciling.outcome import Kind
+from services.kernel.money import yuan
+
+_NAMES: Final = {
+    Kind.MISSING_WITH_US: ("我方无记录", "missing with us"),
+    Kind.MISSING_AT_CHANNEL: ("渠道无记录", "missing at the channel"),
+    Kind.AMOUNT: ("金额不符", "another amount"),
+    Kind.CURRENCY: ("币种不符", "another currency"),
+    Kind.STATUS: ("渠道为失败", "failed at the channel"),
+    Kind.DUPLICATE: ("渠道重复打款", "paid twice by the channel"),
+    Kind.ACCEPTED_NOT_SETTLED: ("已受理未到账", "accepted, not settled"),
+    Kind.CLOSED_AFTER_ACCEPTANCE: ("受理后退款关闭", "closed after it was accepted"),
+    Kind.FEE: ("手续费不符", "another fee"),
+    Kind.CUT_OFF: ("跨期", "days apart"),
+    Kind.INSURANCE_NOT_DEDUCTED: ("运费险未抵扣", "insurance not deducted"),
+    Kind.INSURANCE_PAID_TWICE: ("运费险重复赔付", "insurance paid twice"),
+    Kind.COMPENSATION_PAID_TWICE: ("补偿重复支付", "compensation paid twice"),
+    Kind.LIABILITY_UNASSIGNED: ("损失未定责", "loss that nobody bears"),
+    Kind.BILL_FOOTER_WRONG: ("账单合计不符", "bill's total wrong"),
+}
+_STATES: Final = {"open": ("未处理", "open"), "closed": ("已关闭", "closed")}
+
+
+def kind_of(words: Words, kind: str) -> str:
+    """What a kind is called."""
+    return words.say(*_NAMES[Kind(kind)]) if kind in set(Kind) else kind
+
+
+def discrepancies_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> None:
+    """Each on a line, the newest first."""
+    table = _table(words.say("差异", "Discrepancies"))
+    for label in (("编号", "id"), ("日期", "day")):
+        table.add_column(words.say(*label), no_wrap=True)
+    for label in (("类别", "kind"), ("渠道", "channel"), ("售后单/订单", "case or order")):
+        table.add_column(words.say(*label), overflow="fold")
+    for label in (("我方", "ours"), ("账单", "bill's")):
+        table.add_column(words.say(*label), justify="right", no_wrap=True)
+    for label in (("状态", "state"), ("负责人", "owner")):
+        table.add_column(words.say(*label), overflow="fold")
+    table.add_column(words.say("天", "age"), justify="right")
+    for one in page["items"]:
+        about = one["case_id"] or one["order_id"]
+        cells = (one["discrepancy"], one["day"], kind_of(words, one["kind"]), one["channel"], about)
+        sums = (yuan(one["expected_fen"]), yuan(one["found_fen"]))
+        state = words.say(*_STATES[one["state"]])
+        table.add_row(*map(escape, (*cells, *sums, state, words.term(one["owner"]), str(one["age_days"]))))
+    console.print(table if page["items"] else f"[green]✓[/] {words.say('没有差异', 'nothing disagrees')}")
+    if page["has_more"]:
+        said = words.say("还有更多:--after", "there are more: --after")
+        console.print(f"{said} {page['after']}", markup=False, soft_wrap=True)
+
+
+def discrepancy_sheet(console: Console, words: Words, one: Mapping[str, Any]) -> None:
+    """What it is about, the bills, the books, and what to do."""
+    state = words.say(*_STATES[one["state"]])
+    console.print(f"[bold]{one['discrepancy']}[/] {kind_of(words, one['kind'])} · {state}", soft_wrap=True)
+    zh = f"{one['day']}({one['age_days']} 天),我方 {yuan(one['expected_fen'])} 元,账单 {yuan(one['found_fen'])} 元"
+    en = f"{one['day']} ({plural(one['age_days'], 'day')}), ours {yuan(one['expected_fen'])}, the bill's"
+    console.print(words.stacked(zh, f"{en} {yuan(one['found_fen'])} yuan"), markup=False)
+    about = " · ".join(filter(None, (one["channel"], one["order_id"], one["case_id"], one["run"])))
+    console.print(about, markup=False, soft_wrap=True)
+    console.print(f"{words.say('负责人', 'owner')}: {words.term(one['owner'])}", markup=False)
+    console.print(_billed(words, one["bills_say"]) if one["bills_say"] else words.say("账单没有", "on no bill"))
+    console.print(_posted(words, one["books_say"]) if one["books_say"] else words.say("账上没有", "not in the books"))
+    if one["state"] == "closed":
+        console.print(f"{words.say('由更正关闭', 'closed by the correction')} {one['correction']}", markup=False)
+    else:
+        zh = f"核实后以更正处理:aftersales correction propose --discrepancy {one['discrepancy']}"
+        en = f"Once it is explained: aftersales correction propose --discrepancy {one['discrepancy']}"
+        console.print(words.stacked(zh, en), markup=False, soft_wrap=True)
+
+
+def _billed(words: Words, rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table(words.say("账单", "The bills say (yuan)"))
+    for label in (("时间", "time"), ("类型", "kind"), ("状态", "status"), ("我方单号", "our number")):
+        table.add_column(words.say(*label), overflow="fold")
+    table.add_column(words.say("渠道单号", "channel's number"), overflow="fold")
+    for label in (("金额", "amount"), ("手续费", "fee")):
+        table.add_column(words.say(*label), justify="right", no_wrap=True)
+    for row in rows:
+        status = f"{words.say(*STATUSES[Status(row['status'])])} {row['channel_status']}".rstrip()
+        numbers = (row["refund_ref"] or row["order_ref"], row["channel_ref"] or row["channel_order_ref"])
+        cells = (moment(row["occurred_at"]), words.say(*KINDS[RowKind(row["kind"])]), status, *numbers)
+        table.add_row(*map(escape, (*cells, yuan(row["amount_fen"]), yuan(row["fee_fen"]))))
+    return table
+
+
+def _posted(words: Words, events: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table(words.say("账目", "The books say (yuan)"))
+    for label in (("时间", "time"), ("事件", "event"), ("售后单", "case"), ("科目", "account"), ("单号", "item")):
+        table.add_column(words.say(*label), overflow="fold")
+    table.add_column(words.say("金额", "amount"), justify="right", no_wrap=True)
+    for event in events:
+        mark = "" if event["named"] else f" ({words.say('相关', 'related')})"
+        for number, leg in enumerate(event["postings"]):
+            first = (moment(event["time"]), f"{words.event(event['type'])}{mark}", event["case_id"])
+            account = CHART.get(leg["account"])
+            name = words.text(account.name) if account else leg["account"]
+            place = f"{name} {leg['party']}".rstrip()
+            cells = (*(("", "", "") if number else first), place, leg["item"])
+            table.add_row(*map(escape, (*cells, yuan(leg["amount_fen"]))))
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)

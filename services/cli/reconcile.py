@@ -1,0 +1,147 @@
+"""`aftersales reconcile`: events, ledger and the bills of a channel compared, day by day."""
+
+import asyncio
+import re
+from typing import Annotated, Any, Final
+
+import typer
+
+from services.cli.acting import acting
+from services.cli.by_name import By, DryRun, must_be_by_somebody
+from services.cli.case_reading import reading
+from services.cli.failure import NOT_SO, Failure, told
+from services.cli.look import Asked
+from services.cli.options import with_options
+from services.cli.output import paper, show_json
+from services.cli.reconcile_sheet import check_sheet, preview_sheet, run_sheet, runs_sheet
+from services.kernel.http.lists import MAX_ROWS
+from services.kernel.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Events, ledger and bills compared. 对账:事件、总账与账单。")
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="As the list names it. 对账编号。")]
+OrderChannels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--order-channel",
+        metavar="NAME",
+        help="Of orders of this channel only; again for each. All but other payment channels' unless said. 订单渠道。",
+    ),
+]
+
+_FINANCE: Final = "finance"
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@app.callback()
+def reconcile() -> None:
+    """Events, ledger and bills compared. 对账:事件、总账与账单。"""
+
+
+@app.command()
+@with_options(Asked)
+def run(
+    asked: Asked,
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="As wechat, alipay. 渠道。")],
+    first: Annotated[str, typer.Option("--from", metavar="DAY", help="The first day, as 2026-10-01. 首日。")],
+    last: Annotated[str, typer.Option("--to", metavar="DAY", help="The last day. 末日。")],
+    order_channel: OrderChannels = None,
+    by: By = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Compare the days of a channel: what agrees is noted, what does not is a discrepancy for somebody to look after.
+    Made again, it comes to the same, and raises nothing twice.
+    逐日核对渠道:相符的登记,不符的列为差异;重复对账结果相同。
+    """
+    with told(asked.json):
+        must_be_by_somebody(by, dry_run=dry_run)
+        for option, day in (("--from", first), ("--to", last)):
+            _check_day(option, day)
+        settings, words = asked.begin()
+        body = {"channel": channel, "first_day": first, "last_day": last}
+        document = asyncio.run(_made(settings, asked, body, order_channel or [], by, dry_run))
+        if asked.json:
+            show_json(document)
+        elif dry_run:
+            preview_sheet(paper(), words, document)
+        else:
+            run_sheet(paper(), words, document)
+
+
+@app.command("list")
+@with_options(Asked)
+def list_(
+    asked: Asked,
+    channel: Annotated[str, typer.Option(help="Of this channel. 渠道。", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(min=1, max=MAX_ROWS, help="How many. 条数。")] = 50,
+) -> None:
+    """Reconciliations, newest first. 列出对账,最新的在前。"""
+    with told(asked.json):
+        settings, words = asked.begin()
+        query = {"limit": str(limit)} | ({"channel": channel} if channel else {})
+        page = asyncio.run(_read(settings, asked, "reconciliations", **query))
+        show_json(page) if asked.json else runs_sheet(paper(), words, page)
+
+
+@app.command()
+@with_options(Asked)
+def show(asked: Asked, run: Run) -> None:
+    """A reconciliation: what was compared, what it came to, and the totals of its days.
+    查看对账:范围、结果、逐日合计。
+    """
+    with told(asked.json):
+        settings, words = asked.begin()
+        document = asyncio.run(_read(settings, asked, "reconciliations", run))
+        show_json(document) if asked.json else run_sheet(paper(), words, document)
+
+
+@app.command()
+@with_options(Asked)
+def check(asked: Asked, run: Run, order_channel: OrderChannels = None) -> None:
+    """Make a reconciliation anew from the bills and events that there were: it must be the same to the byte. Ends
+    with 1 where it is not. 按当时的账单与事件重新对账,结果须逐字节相同;不同则以 1 结束。"""
+    with told(asked.json):
+        settings, words = asked.begin()
+        query = {"order_channels": ",".join(order_channel)} if order_channel else {}
+        document = asyncio.run(_read(settings, asked, "reconciliations", run, "check", **query))
+        show_json(document) if asked.json else check_sheet(paper(), words, document)
+    if not document["same"]:
+        raise typer.Exit(NOT_SO)
+
+
+def _check_day(option: str, day: str) -> None:
+    """Raises `Failure` for what is not written like a day."""
+    if not _DAY.fullmatch(day):
+        zh = f"{option}:{day} 不是日期,请写作 2026-10-05。"
+        raise Failure("invalid", zh, f"{option}: {day} is no day; write it like 2026-10-05.")
+
+
+async def _made(
+    settings: Settings, asked: Asked, body: dict[str, Any], order_channels: list[str], by: str, dry_run: bool
+) -> dict[str, Any]:
+    """What a run comes to: looked at beforehand, or made and then read."""
+    if dry_run:
+        query = {**body, **({"order_channels": ",".join(order_channels)} if order_channels else {})}
+        return await _read(settings, asked, "reconciliations", "preview", **query)
+    async with acting(settings, _FINANCE, by, asked.url, asked.token) as act:
+        answer = await act.post("reconciliations", json={**body, "order_channels": order_channels})
+        run = _run_of(answer) or await _same_run(act, body)
+        await act.get("discrepancies", limit="1", wait="true")
+        return await act.get("reconciliations", run)
+
+
+def _run_of(answer: dict[str, Any]) -> str:
+    """The run that was made; empty where it was made before and came to the same."""
+    return next((event["data"]["run"] for event in answer["events"] if event["type"] == "books.reconciled"), "")
+
+
+async def _same_run(act: Any, body: dict[str, Any]) -> str:
+    """The last one of these days."""
+    page = await act.get("reconciliations", channel=body["channel"], limit=str(MAX_ROWS), wait="true")
+    days = ("first_day", "last_day")
+    return next(one["run"] for one in page["items"] if all(one[day] == body[day] for day in days))
+
+
+async def _read(settings: Settings, asked: Asked, *path: str, **query: str) -> dict[str, Any]:
+    async with reading(settings, _FINANCE, asked.url, asked.token) as read:
+        return await read(*path, **query)

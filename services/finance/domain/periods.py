@@ -1,0 +1,154 @@
+"""Closing months: in order, each once, and none before it is over."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+
+from msgspec import Meta, Struct
+
+from contracts.events.finance import AccountSum, PeriodClosed
+from services.finance.bills.times import SHOP_ZONE
+from services.kernel.decider import Command, CommandSpec, Context, Events, Fact
+from services.kernel.fields import Moment, Sha256
+from services.kernel.refusal import Refusal, invalid
+
+if TYPE_CHECKING:
+    from services.finance.domain.books import Books
+
+#: A month of the shop's, as `2026-10`.
+Month = Annotated[str, Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)")]
+_MonthOrNone = Annotated[str, Meta(pattern=r"^([0-9]{4}-(0[1-9]|1[0-2]))?$(?!\n)")]
+_Count = Annotated[int, Meta(ge=0)]
+
+
+class Closed(NamedTuple):
+    """A month that was closed: what was frozen, when and by whom."""
+
+    event: PeriodClosed
+    at: datetime
+    by: str
+
+
+class Periods:
+    """The closed months, in the order of the calendar."""
+
+    def __init__(self, closed: Mapping[str, Closed] | None = None) -> None:
+        self.closed: dict[str, Closed] = dict(closed or {})
+
+    @property
+    def last(self) -> PeriodClosed | None:
+        """The last month that was closed."""
+        return next(reversed(self.closed.values())).event if self.closed else None
+
+    @property
+    def positions(self) -> Sequence[tuple[str, int]]:
+        """Each closed month with the position of the log up to which it holds what there was."""
+        return [(month, closed.event.position) for month, closed in self.closed.items()]
+
+    def evolve(self, fact: Fact) -> None:
+        """Fold one event."""
+        if isinstance(fact.event, PeriodClosed):
+            self.closed[fact.event.month] = Closed(fact.event, fact.time, fact.actor)
+
+
+def next_month(month: str) -> str:
+    """The month after one: `2027-01` after `2026-12`."""
+    year, number = divmod(int(month[:4]) * 12 + int(month[5:]), 12)
+    return f"{year:04}-{number + 1:02}"
+
+
+def month_at(moment: datetime) -> str:
+    """The month of the shop's at a moment."""
+    return moment.astimezone(SHOP_ZONE).strftime("%Y-%m")
+
+
+class Figures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the books hold of a month, up to `position` of their log. `first_month` is the first month of all in which
+    anything was posted, empty where nothing was. The rest is as in `period.closed`."""
+
+    position: _Count
+    root: Sha256
+    report: Sha256
+    postings: _Count
+    late: _Count
+    accounts: tuple[AccountSum, ...]
+    cut_off_at: Moment
+    first_month: _MonthOrNone
+
+
+class ClosePeriod(Command, frozen=True, kw_only=True):
+    """Close a month for good. Nobody may say `figures`: they are added up where the command arrives."""
+
+    month: Month
+    figures: Figures | None = None
+
+
+def check_due(periods: Periods, month: str, first_month: str, now: datetime) -> None:
+    """Raises `Refusal` where a month cannot be closed now, whatever it holds: `month_not_over`, `period_closed`,
+    `nothing_posted`, `earlier_month_open`.
+
+    The first month that is closed is the first in which anything was posted; then follows one upon the other, also
+    those without any posting.
+    """
+    if month >= month_at(now):
+        raise Refusal("month_not_over", month=month, next=next_month(month))
+    last = periods.last
+    if last is not None and month <= last.month:
+        raise Refusal("period_closed", month=month, last=last.month)
+    due = next_month(last.month) if last is not None else first_month
+    if not due or month < due:
+        raise Refusal("nothing_posted", month=month, first=due)
+    if month > due:
+        raise Refusal("earlier_month_open", month=month, earlier=due)
+
+
+def _close(file: "Books", _: str, body: ClosePeriod, context: Context) -> Events:
+    figures = body.figures
+    if figures is None:
+        raise invalid("figures", "required", "缺少汇总数字", "is what the books hold of the month")
+    check_due(file.periods, body.month, figures.first_month, context.now)
+    check_sums(figures.accounts, file.periods.last)
+    return (
+        PeriodClosed(
+            month=body.month,
+            position=figures.position,
+            root=figures.root,
+            report=figures.report,
+            postings=figures.postings,
+            late=figures.late,
+            accounts=figures.accounts,
+            cut_off_at=figures.cut_off_at,
+        ),
+    )
+
+
+def check_sums(accounts: Sequence[AccountSum], before: PeriodClosed | None) -> None:
+    """Raises `Refusal` where a month does not balance (`books_unbalanced`), or does not begin with what the month that
+    was closed before it, if any, ended with (`opening_differs`)."""
+    debit_fen = sum(one.debit_fen for one in accounts)
+    credit_fen = sum(one.credit_fen for one in accounts)
+    opening_fen = sum(one.opening_fen for one in accounts)
+    if debit_fen != credit_fen or opening_fen:
+        raise Refusal("books_unbalanced", debit_fen=debit_fen, credit_fen=credit_fen)
+    if before is not None:
+        ended, begins = _held(before.accounts, "closing_fen"), _held(accounts, "opening_fen")
+        for key in sorted({*ended, *begins}):
+            if ended.get(key, 0) != begins.get(key, 0):
+                account = "/".join(part for part in key if part)
+                raise Refusal(
+                    "opening_differs",
+                    month=before.month,
+                    account=account,
+                    closing_fen=ended.get(key, 0),
+                    opening_fen=begins.get(key, 0),
+                )
+
+
+def _held(accounts: Sequence[AccountSum], figure: str) -> dict[tuple[str, str], int]:
+    return {(one.account, one.party): getattr(one, figure) for one in accounts}
+
+
+#: Who may close a month.
+CLOSERS: Final = frozenset({"finance", "store_manager"})
+
+COMMANDS: Mapping[str, CommandSpec["Books"]] = {"close_period": CommandSpec(ClosePeriod, CLOSERS, _close)}

@@ -1,0 +1,1 @@
+"""Statements and indicators of the stored books, of a month or of all time."""
