@@ -35,7 +35,7 @@ _MODULES: dict[str, ModuleType] = {
 }
 
 
-_BASES = (Event, CaseEvent, operations.OperationEvent)
+_BASES = (Event, CaseEvent, operations.OperationEvent, finance.DiscrepancyEvent, finance.CorrectionEvent)
 
 
 def _events_of(module: ModuleType) -> list[type[Event]]:

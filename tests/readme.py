@@ -26,7 +26,10 @@ ROOT: Final = Path(__file__).parent.parent
 #: README and the locale that its reader has.
 LANGUAGES: Final = {"README.md": "en_US.UTF-8", "README.zh.md": "zh_CN.UTF-8"}
 #: Commands that a test cannot run inside itself, that take long or that change the working tree.
-TARGETS: Final = ("test", "check", "format", "bench", "bench-stack", "bench-replay", "soak", "lock", "readme")
+TARGETS: Final = (
+    *("test", "check", "format", "soak", "lock", "readme", "demo-finance"),
+    *("bench", "bench-stack", "bench-replay", "bench-finance"),
+)
 STATIC: Final = frozenset(f"make {target}" for target in TARGETS)
 #: What goes on until it is stopped. The last line of what it says names this path.
 SERVERS: Final = frozenset({"make run", "make stack"})
@@ -59,6 +62,7 @@ _VARYING: Final = (
     (re.compile(r"(?<=\d\+)[0-9a-f]{8}\b"), "<hash>"),
     (re.compile(r"(?<=\"\d:)[\w-]{43}(?=\")"), "<lock>"),
     (re.compile(r"\b\d{8}T\d{12}Z-"), "<operation>-"),
+    (re.compile(r"\bD-[0-9a-f]{20}\b"), "<discrepancy>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
     (re.compile(r"\bpid \d+"), "pid <number>"),
     (re.compile(r"\b\d+\.\d\d(?=\s*│)"), "<seconds>"),

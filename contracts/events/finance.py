@@ -67,10 +67,19 @@ class Reconciled(Event, frozen=True, kw_only=True, tag="books.reconciled"):
         return self.run
 
 
-class DiscrepancyFound(Event, frozen=True, kw_only=True, tag="discrepancy.found"):
-    """Something on which events, ledger and bill do not agree. `expected_fen` is ours, `found_fen` the bill's."""
+class DiscrepancyEvent(Event, frozen=True, kw_only=True):
+    """A fact about one discrepancy."""
 
     discrepancy: str
+
+    @property
+    def subject(self) -> str:
+        return self.discrepancy
+
+
+class DiscrepancyFound(DiscrepancyEvent, frozen=True, kw_only=True, tag="discrepancy.found"):
+    """Something on which events, ledger and bill do not agree. `expected_fen` is ours, `found_fen` the bill's."""
+
     kind: str
     channel: str
     day: Day
@@ -84,31 +93,27 @@ class DiscrepancyFound(Event, frozen=True, kw_only=True, tag="discrepancy.found"
     events: tuple[str, ...] = ()
     """Ids of events."""
 
-    @property
-    def subject(self) -> str:
-        return self.discrepancy
 
-
-class DiscrepancyAssigned(Event, frozen=True, kw_only=True, tag="discrepancy.assigned"):
+class DiscrepancyAssigned(DiscrepancyEvent, frozen=True, kw_only=True, tag="discrepancy.assigned"):
     """Somebody looks after it from now on."""
 
-    discrepancy: str
     owner: str
 
-    @property
-    def subject(self) -> str:
-        return self.discrepancy
 
-
-class DiscrepancyClosed(Event, frozen=True, kw_only=True, tag="discrepancy.closed"):
+class DiscrepancyClosed(DiscrepancyEvent, frozen=True, kw_only=True, tag="discrepancy.closed"):
     """It is explained, or mended, by a correction that a second person approved."""
 
-    discrepancy: str
+    correction: str
+
+
+class CorrectionEvent(Event, frozen=True, kw_only=True):
+    """A fact about one correction."""
+
     correction: str
 
     @property
     def subject(self) -> str:
-        return self.discrepancy
+        return self.correction
 
 
 class Leg(Part, frozen=True, kw_only=True):
@@ -121,44 +126,29 @@ class Leg(Part, frozen=True, kw_only=True):
     item: str = ""
 
 
-class CorrectionProposed(Event, frozen=True, kw_only=True, tag="correction.proposed"):
+class CorrectionProposed(CorrectionEvent, frozen=True, kw_only=True, tag="correction.proposed"):
     """Somebody asks for postings that no event of the business makes, or, without any, for a discrepancy to be left as
     it is, and says why."""
 
-    correction: str
     reason: str
     legs: tuple[Leg, ...] = ()
     discrepancies: tuple[str, ...] = ()
     booked_on: Day = ""
     """The day that it is posted on; that of its approval where none is said."""
 
-    @property
-    def subject(self) -> str:
-        return self.correction
 
-
-class CorrectionApproved(Event, frozen=True, kw_only=True, tag="correction.approved"):
+class CorrectionApproved(CorrectionEvent, frozen=True, kw_only=True, tag="correction.approved"):
     """A second person agreed: its legs are posted."""
 
-    correction: str
     reason: str
     legs: tuple[Leg, ...] = ()
     booked_on: Day = ""
 
-    @property
-    def subject(self) -> str:
-        return self.correction
 
-
-class CorrectionDeclined(Event, frozen=True, kw_only=True, tag="correction.declined"):
+class CorrectionDeclined(CorrectionEvent, frozen=True, kw_only=True, tag="correction.declined"):
     """A second person said no, or who proposed it took it back."""
 
-    correction: str
     reason: str
-
-    @property
-    def subject(self) -> str:
-        return self.correction
 
 
 class AccountSum(Part, frozen=True, kw_only=True):

@@ -89,18 +89,19 @@ def _months(words: Words, months: Sequence[ClosedMonth]) -> Table:
 
 def _found(words: Words, outcome: Outcome) -> Table:
     table = _table(words, ("埋入的差错与查出的差异", "Planted faults, and as what they were found"))
-    for label in (("月份", "month"), ("差错", "fault"), ("埋在", "planted in"), ("查出", "found as")):
+    for label in (("月份", "month"), ("埋在", "planted in"), ("差错", "fault"), ("查出", "found as")):
         table.add_column(words.say(*label), overflow="fold")
-    table.add_column(words.say("我方", "ours"), justify="right")
-    table.add_column(words.say("渠道", "channel's"), justify="right")
+    table.add_column(words.say("我方", "ours"), justify="right", no_wrap=True)
+    table.add_column(words.say("渠道", "channel's"), justify="right", no_wrap=True)
     for one in sorted(outcome.found, key=lambda one: (one.planted.month, one.planted.kind)):
         fault, reported = one.planted, one.reported
         place = f"{fault.channel} {fault.order_id}"
         ours, theirs = yuan(reported.expected_fen), yuan(reported.found_fen)
-        table.add_row(fault.month, words.term(fault.kind), escape(place), reported.discrepancy, ours, theirs)
+        done = words.stacked(fault.tells.zh, fault.tells.en)
+        table.add_row(fault.month, escape(place), done, reported.kind, ours, theirs)
     for fault in outcome.spoiled:
-        refused = words.say("拒绝导入", "not taken in")
-        table.add_row(fault.month, words.term(fault.kind), escape(fault.file), refused, "", "")
+        done, refused = words.stacked(fault.tells.zh, fault.tells.en), words.say("拒绝导入", "not taken in")
+        table.add_row(fault.month, escape(fault.file), done, refused, "", "")
     return table
 
 

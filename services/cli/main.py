@@ -101,7 +101,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Order after-sales: cases, refunds, liability, finance, exact to the fen. 订单售后:受理、退款、定责、财务,精确到分。",
+    help="Order after-sales: cases, refunds, liability, finance, exact to the fen."
+    " 订单售后:受理、退款、定责、财务,精确到分。",
 )
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from services.cli.acting import acting
+from services.cli.acting import Act, acting
+from services.cli.bar import bar
 from services.cli.by_name import By, DryRun, must_be_by_somebody
 from services.cli.case_reading import reading
 from services.cli.failure import NOT_SO, Failure, told
@@ -59,7 +60,8 @@ def run(
             _check_day(option, day)
         settings, words = asked.begin()
         body = {"channel": channel, "first_day": first, "last_day": last}
-        document = asyncio.run(_made(settings, asked, body, order_channel or [], by, dry_run))
+        with bar(words.say("对账", "reconciling"), shown=not asked.json):
+            document = asyncio.run(_made(settings, asked, body, order_channel or [], by, dry_run))
         if asked.json:
             show_json(document)
         elif dry_run:
@@ -132,14 +134,14 @@ async def _made(
 
 def _run_of(answer: dict[str, Any]) -> str:
     """The run that was made; empty where it was made before and came to the same."""
-    return next((event["data"]["run"] for event in answer["events"] if event["type"] == "books.reconciled"), "")
+    return next((str(event["data"]["run"]) for event in answer["events"] if event["type"] == "books.reconciled"), "")
 
 
-async def _same_run(act: Any, body: dict[str, Any]) -> str:
+async def _same_run(act: Act, body: dict[str, Any]) -> str:
     """The last one of these days."""
     page = await act.get("reconciliations", channel=body["channel"], limit=str(MAX_ROWS), wait="true")
     days = ("first_day", "last_day")
-    return next(one["run"] for one in page["items"] if all(one[day] == body[day] for day in days))
+    return next(str(one["run"]) for one in page["items"] if all(one[day] == body[day] for day in days))
 
 
 async def _read(settings: Settings, asked: Asked, *path: str, **query: str) -> dict[str, Any]:

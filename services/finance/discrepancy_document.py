@@ -34,7 +34,7 @@ class Billed(msgspec.Struct, frozen=True):
     event_id: str
 
 
-class Leg(msgspec.Struct, frozen=True):
+class PostedLeg(msgspec.Struct, frozen=True):
     """One posting of an event: a debit above zero, a credit below."""
 
     line: int
@@ -57,7 +57,7 @@ class Posted(msgspec.Struct, frozen=True):
     order_id: str
     case_id: str
     named: bool
-    postings: Sequence[Leg]
+    postings: Sequence[PostedLeg]
 
 
 async def bills_say(reads: Reads, channel: str, keys: Sequence[str]) -> list[Billed]:
@@ -79,7 +79,7 @@ async def bills_say(reads: Reads, channel: str, keys: Sequence[str]) -> list[Bil
 async def books_say(reads: Reads, events: Sequence[str], references: Sequence[str]) -> list[Posted]:
     """What these events posted, and those that moved money under these references, in order of time."""
     ids = [*events]
-    for page in (references[:_EVENTS_MOST],) if references else ():
+    if page := references[:_EVENTS_MOST]:
         sql = f"SELECT DISTINCT event_id FROM postings WHERE account = 'channel' AND item IN ({_places(page)})"
         ids += (row["event_id"] for row in await reads.query(sql, page))
     ids = list(dict.fromkeys(ids))[:_EVENTS_MOST]

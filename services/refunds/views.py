@@ -36,7 +36,7 @@ class RefundsViews:
         "exception_view": EXCEPTIONS,
     }
     keys: Mapping[str, int] = {"payout_view": 1, "settlement_view": 1, "exception_view": 2}
-    owners: Mapping[str, str] = {table: "case_id" for table in ("payout_view", "settlement_view", "exception_view")}
+    owners: Mapping[str, str] = dict.fromkeys(("payout_view", "settlement_view", "exception_view"), "case_id")
 
     def rows(self, file: RefundsFile, subjects: Collection[str]) -> Mapping[str, Sequence[Row]]:
         """The rows of each case that was touched."""

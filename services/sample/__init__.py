@@ -1,6 +1,6 @@
 """A realistic year of a shop from a seed, for tests and demonstrations: orders, cases, what channels paid and billed.
 
-`year` plans what people do, `stories` says how a case of each kind goes, `playing` has a real server decide it all,
-`channel` keeps what was really paid, `bills` writes what the channels deliver of it, and `faults` plants what finance
-must find there.
+`stories` says how a case of each kind goes, in `steps`; `year` plans all of them; `playing` has a real server decide
+them by its rules; `channel` keeps what was really paid; `bills` lists it and `writing` writes it as channels do;
+`faults` plants what finance must find there, and `finding` compares that with what finance reports.
 """

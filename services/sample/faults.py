@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from contracts.policy import Text
 from services.finance.bills.rows import Status
 from services.sample.bills import (
     CHANNELS,
@@ -31,9 +32,12 @@ _LATE_DAYS: Final = 3
 class Fault(msgspec.Struct, frozen=True):
     """What is done to a movement: what is listed instead, and how that is told."""
 
-    tells: str
+    zh: str
+    en: str
     do: Callable[[Listed, Channels], Sequence[Listed]]
     wechat_only: bool = False
+    payouts_only: bool = False
+    """Whether only our number of a payout tells whose it is; compensation has another."""
     ref: Callable[[Movement], str] = lambda movement: movement.ref
 
 
@@ -61,38 +65,54 @@ def _twice(one: Listed, channels: Channels) -> Sequence[Listed]:
 
 #: Faults of bills, by their kind.
 IN_BILLS: Final[Mapping[str, Fault]] = {
-    "missing_with_us": Fault("the channel paid what we know nothing of", _with_an_unknown, ref=_unknown_ref),
-    "missing_at_channel": Fault("we hold it paid, and the channel lists nothing", lambda one, _: []),
+    "missing_with_us": Fault(
+        "渠道付了一笔我方没有的款",
+        "the channel paid what we know nothing of",
+        _with_an_unknown,
+        ref=_unknown_ref,
+    ),
+    "missing_at_channel": Fault(
+        "我方记为已付,渠道没有列出", "we hold it paid, and the channel lists nothing", lambda one, _: []
+    ),
     "amount": Fault(
+        "渠道多付 1.00",
         "the channel paid 1.00 more",
         lambda one, _: [_changed(one, amount_fen=one.movement.amount_fen + 100)],
     ),
     "status": Fault(
+        "渠道称打款失败",
         "the channel says that it failed",
         lambda one, _: [msgspec.structs.replace(one, status=Status.FAILED, settled=False)],
         wechat_only=True,
     ),
-    "duplicate": Fault("the channel paid it twice", _twice, wechat_only=True),
+    "duplicate": Fault("渠道付了两次", "the channel paid it twice", _twice, wechat_only=True, payouts_only=True),
     "accepted_not_settled": Fault(
+        "渠道已受理,账户没有变动",
         "the channel took it on, and nothing moved on the account",
         lambda one, _: [msgspec.structs.replace(one, status=Status.ACCEPTED, settled=False)],
         wechat_only=True,
     ),
     "closed_after_acceptance": Fault(
+        "渠道已受理,款项又退回",
         "the channel took it on, and the money came back",
         lambda one, _: [msgspec.structs.replace(one, status=Status.ACCEPTED, closed=True)],
         wechat_only=True,
+        payouts_only=True,
     ),
     "fee": Fault(
-        "the account was charged 0.37 more of a fee than the transaction says",
+        "手续费与交易账单相差 0.37",
+        "the fee on the account is not the transaction's, by 0.37",
         lambda one, _: [msgspec.structs.replace(one, fee_kept_fen=fee_of(one.movement.amount_fen) + 37)],
+        payouts_only=True,
     ),
     "currency": Fault(
+        "渠道列在另一币种的账单里",
         "the channel lists it in a bill of another currency",
         lambda one, _: [msgspec.structs.replace(one, currency="USD", settled=False)],
         wechat_only=True,
     ),
     "cut_off": Fault(
+        f"渠道晚 {_LATE_DAYS} 天列出",
         f"the channel lists it {_LATE_DAYS} days later",
         lambda one, _: [_changed(one, at=one.movement.at + timedelta(days=_LATE_DAYS))],
     ),
@@ -109,14 +129,17 @@ def _miscounted(content: bytes) -> bytes:
 class Spoiled(msgspec.Struct, frozen=True):
     """What is done to a whole file, of the kind that channels call so."""
 
-    tells: str
+    zh: str
+    en: str
     kind: str
     do: Callable[[bytes], bytes]
 
 
 #: Faults of files, by their kind: a file that must be refused, before the sound one is delivered.
 IN_FILES: Final[Mapping[str, Spoiled]] = {
-    "bill_footer_wrong": Spoiled("its line of totals counts one row too few", "wechat-trade", _miscounted),
+    "bill_footer_wrong": Spoiled(
+        "汇总行少计一笔", "its line of totals counts one row too few", "wechat-trade", _miscounted
+    ),
 }
 
 
@@ -141,11 +164,14 @@ class Deliveries:
         self._channels = channels
         self._opening: dict[str, int] = {}
         self._due: dict[Month, list[str]] = {month: [] for month in year.months}
+        self._orders = {step.order_id for step in year.steps}
         # Orders with a fault already, and those whose money went in other parts than we asked for.
         self._used = {one.order_id for one in year.planted} | {step.order_id for step in year.steps if step.paid_as}
         kinds = [kind for kind in (*IN_BILLS, *IN_FILES) for _ in range(each)]
         for number, kind in enumerate(kinds):
             self._due[year.months[number % len(year.months)]].append(kind)
+        for due in self._due.values():  # what fewer movements will do for comes first
+            due.sort(key=_places_for)
 
     def of(self, month: Month) -> Delivery:
         """What is delivered of a month; to be asked for one month after the other, each once all of it is played.
@@ -193,7 +219,7 @@ class Deliveries:
             (channel, place)
             for channel in channels
             for place, one in enumerate(every[channel])
-            if self._will_do(one.movement, month)
+            if self._will_do(one.movement, month, fault)
         ]
         if not candidates:
             return None
@@ -207,21 +233,28 @@ class Deliveries:
             channel=channel,
             order_id=movement.of,
             ref=fault.ref(movement),
-            tells=fault.tells,
+            tells=Text(zh=fault.zh, en=fault.en),
         )
 
-    def _will_do(self, movement: Movement, month: Month) -> bool:
-        """Whether a movement is a payout to a buyer, far from the edges of days and month, and nothing is planted
-        about its order yet."""
+    def _will_do(self, movement: Movement, month: Month, fault: Fault) -> bool:
+        """Whether a movement went back to the buyer of an order, far from the edges of days and month, and nothing is
+        planted about the order yet."""
         at = movement.at
         first, end = month.first + timedelta(days=_FIRST_DAYS), month.end - timedelta(days=_LAST_DAYS)
         return (
             movement.is_refund
-            and movement.ref.startswith(f"{movement.of}-")  # a payout of the order's own money
+            and movement.of in self._orders
             and movement.of not in self._used
             and first <= at < end
             and _EDGE_HOURS <= at.hour < 24 - _EDGE_HOURS
+            and (":" in movement.ref or not fault.payouts_only)
         )
+
+
+def _places_for(kind: str) -> int:
+    """How many movements will do for a fault, roughly."""
+    fault = IN_BILLS.get(kind)
+    return 2 - fault.wechat_only - fault.payouts_only if fault else 3
 
 
 def _spoiled(kind: str, file: Written) -> Written:
@@ -230,4 +263,6 @@ def _spoiled(kind: str, file: Written) -> Written:
 
 
 def _in_file(kind: str, file: Written) -> Planted:
-    return Planted(kind=kind, month=file.month, channel=file.channel, file=file.name, tells=IN_FILES[kind].tells)
+    fault = IN_FILES[kind]
+    tells = Text(zh=fault.zh, en=fault.en)
+    return Planted(kind=kind, month=file.month, channel=file.channel, file=file.name, tells=tells)

@@ -107,7 +107,7 @@ def _sent_out(w: Writer, reshipment: str, freight_fen: int) -> None:
 
 
 def _closed(w: Writer, resolution: str) -> None:
-    w.after(0.5, 4)
+    w.after(2, 24)
     w.do("close_case", resolution=resolution)
     if w.rng.random() < 0.4:
         w.after(2, 40)
@@ -177,7 +177,8 @@ def damaged(w: Writer) -> None:
     _open(w, "damaged_on_arrival", "外箱破了,面板有压痕")
     _seen(w)
     _cause(w, "transit_damage")
-    amount_fen = _small(w, 1_000, 8_000)
+    least, most = (1_000, 8_000) if w.rng.random() < 0.92 else (10_500, 20_000)
+    amount_fen = _small(w, least, most)
     _compensated(w, "cash", amount_fen)
     _closed(w, "已补偿")
     _recovered(w, f"courier/{w.order['carrier']}", amount_fen)

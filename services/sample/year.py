@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from contracts.policy import Text
 from services.kernel.clock import SHOP_TIME
 from services.sample.steps import ERP, TICK, Step, Writer, open_at
 from services.sample.stories import (
@@ -21,7 +22,7 @@ from services.sample.stories import (
 SETTLED_AFTER: Final = timedelta(days=2)
 #: Locks by article: what a buyer pays and what one costs, in fen.
 _LOCKS: Final = (("LOCK-A1", 129_900, 60_000), ("LOCK-B2", 89_900, 41_000), ("LOCK-C3", 219_900, 98_000))
-_CHANNELS: Final = ("wechat", "alipay")
+_CHANNELS: Final = ("wechat", "wechat", "wechat", "alipay", "alipay")
 _CARRIERS: Final = ("YTO", "YTO", "ZTO", "JD")
 #: Shops sell more in some months: 618 and Double 11.
 _SEASON: Final = {6: 1.6, 11: 2.0, 12: 1.2, 2: 0.6}
@@ -33,10 +34,19 @@ _EXPORTED_AT: Final = 22
 _COMPLAINED_DAYS: Final = 9
 
 #: Faults that people make, by their kind: they are stories of their own.
-FAULTY: Final[Mapping[str, Story]] = {
-    "insurance_not_deducted": insured_too_late,
-    "compensation_paid_twice": paid_twice,
-    "liability_unassigned": never_assessed,
+FAULTY: Final[Mapping[str, tuple[Story, Text]]] = {
+    "insurance_not_deducted": (
+        insured_too_late,
+        Text(zh="运费已返还,保险随后才赔付", en="the insurer paid after the freight was reimbursed"),
+    ),
+    "compensation_paid_twice": (
+        paid_twice,
+        Text(zh="同一笔补偿登记了两次", en="one payment of compensation was entered twice"),
+    ),
+    "liability_unassigned": (
+        never_assessed,
+        Text(zh="已付补偿,一直没有定责", en="compensation was paid, and nobody said who bears it"),
+    ),
 }
 
 
@@ -81,8 +91,8 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
     ref: str = ""
     """Our number of the movement, or the channel's where we have none."""
     file: str = ""
-    tells: str = ""
-    """What was done, for people."""
+    tells: Text
+    """What was done."""
 
 
 class Year(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,9 +182,10 @@ class _Planner:
             self._case(order, at, story, rng.uniform(2, _COMPLAINED_DAYS))
 
     def _faulty(self, kind: str, month: Month) -> None:
+        story, tells = FAULTY[kind]
         at = self._moment(month, 4)
         order = self._recorded(at, has_service=True, insured=True)
-        written = self._case(order, at, FAULTY[kind], 1.5)
+        written = self._case(order, at, story, 1.5)
         self._planted.append(
             Planted(
                 kind=kind,
@@ -182,7 +193,7 @@ class _Planner:
                 channel=order["channel"],
                 order_id=written.order_id,
                 case_id=written.case_id,
-                tells=(FAULTY[kind].__doc__ or "").strip(),
+                tells=tells,
             )
         )
 

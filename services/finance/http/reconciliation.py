@@ -1,8 +1,8 @@
 """Reconciliations and discrepancies over HTTP: made, listed, assigned; what a discrepancy is about, side by side."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import date, datetime
-from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -38,6 +38,8 @@ TAG: Final = "finance"
 _MADE: Final = "made"
 #: Discrepancies that are raised at a time.
 _CHUNK: Final = 500
+#: Who asked for the run that is being made, and in which trace.
+_ORIGIN: Final[ContextVar[Origin]] = ContextVar("origin")
 #: The longest period of one run.
 _DAYS_MOST: Final = 400
 
@@ -170,6 +172,7 @@ class ReconciliationHttp:
         self._service = service
         self._policy = policy
         self._reconciler = Reconciler(service)
+        self._desk = CommandDesk(service, policy, self._prepare)
         self._discrepancies = lists.Listing(
             table="discrepancy_view",
             row=DiscrepancyRow,
@@ -210,19 +213,21 @@ class ReconciliationHttp:
 
     async def reconcile(self, request: web.Request) -> web.Response:
         """Compare, note what agrees, and raise what does not."""
-        desk = CommandDesk(self._service, self._policy, partial(self._prepare, request))
-        return await desk.take(request, "reconcile", lambda _: Target(BOOKS))
+        _ORIGIN.set(Origin(actor_of(request), request[TRACE_ID]))
+        return await self._desk.take(request, "reconcile", lambda _: Target(BOOKS))
 
-    async def _prepare(self, request: web.Request, _: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _prepare(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Complete the command with what the comparison came to. Whoever may not give it is told so without one."""
+        if name != "reconcile":
+            return body
         said = {name: value for name, value in body.items() if name != _MADE}
         errors = field_errors(Reconcile, said)
         if _MADE in body:
             errors += invalid(_MADE, "known_field", "没有这个字段", "is not a field of this command").errors
         if errors:
             raise wrong_fields(errors)
-        actor = actor_of(request)
-        if actor.role not in OF_RUNS["reconcile"].roles:
+        origin = _ORIGIN.get()
+        if origin.actor.role not in OF_RUNS["reconcile"].roles:
             return body
         asked = _request(parse(Reconcile, said))
         await self._heard()
@@ -230,7 +235,7 @@ class ReconciliationHttp:
         found = await self._new(done)
         while len(found) > _CHUNK:
             page, found = found[:_CHUNK], found[_CHUNK:]
-            await self._raise(page, done.run, Origin(actor, request[TRACE_ID]))
+            await self._raise(page, done.run, origin)
         made = Made(
             run=done.run,
             bills=done.bills,
@@ -366,8 +371,7 @@ class ReconciliationHttp:
     async def assign(self, request: web.Request) -> web.Response:
         """Say who looks after it."""
         fields = {"discrepancy": request.match_info["discrepancy"]}
-        desk = CommandDesk(self._service, self._policy)
-        return await desk.take(request, "assign_discrepancy", lambda _: Target(BOOKS, fields=fields))
+        return await self._desk.take(request, "assign_discrepancy", lambda _: Target(BOOKS, fields=fields))
 
     @describe(
         Operation(

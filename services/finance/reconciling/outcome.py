@@ -142,13 +142,15 @@ class Telling:
             tally.postings[what] = tally.postings.get(what, 0) + own
         if own_rows:
             tally.rows[what] = tally.rows.get(what, 0) + own_rows
+        is_own = bool(own or own_rows)
         if what is What.CARRIED or what is What.OUTSIDE:
-            return bool(own or own_rows)
-        if not (own or own_rows or self._decides(one)):
-            return False
-        counts = tally.by_rule if what is What.MATCHED else tally.by_kind
-        counts[one.name] = counts.get(one.name, 0) + 1
-        return True
+            return is_own
+        is_told = is_own or self._decides(one)
+        if what is What.MATCHED and is_own:
+            tally.by_rule[one.name] = tally.by_rule.get(one.name, 0) + 1
+        elif what is What.DISCREPANCY and is_told:
+            tally.by_kind[one.name] = tally.by_kind.get(one.name, 0) + 1
+        return is_told
 
     def _decides(self, one: Outcome) -> bool:
         """Whether it is about the day that the run before had to leave open."""

@@ -50,6 +50,8 @@ class Run:
         self._aside: list[BillRow] = []
         """Rows that move nothing of ours: failed, or in another currency."""
         self._told_last: list[Outcome] = []
+        self._awaited: set[str] = set()
+        """References under which the books hold money that came in, and no bill does."""
         self._day = ""
 
     @property
@@ -104,6 +106,8 @@ class Run:
                 yield self._told(one)
             else:
                 waiting.append(one)
+                if one.amount_fen > 0:
+                    self._awaited.update(posting.item for posting in one.postings)
         for one in self._rest:
             if one.gone:
                 self._open.forget(one)
@@ -147,7 +151,7 @@ class Run:
     def _is_outside(self, one: Movement) -> bool:
         """Whether it is nothing that our books must know, and all is said of it."""
         row = one.first_row
-        if row.kind in _OURS:
+        if row.kind in _OURS or not self._awaited.isdisjoint(one.references()):
             return False
         if row.kind == PAYMENT and one.trade and not one.fund:
             return not self._scope.fund.reaches(row.day)

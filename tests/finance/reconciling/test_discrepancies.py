@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from services.finance.reconciling.classifying import Known
+from services.finance.reconciling.outcome import What
+from services.finance.reconciling.run import Run
 from tests.finance.reconciling.made import BOTH, DAYS, day, done, fund, posting, scope, trade
 
 F1 = "TB1-1:refund:F1"
@@ -19,6 +22,7 @@ CASH: dict[str, Any] = {"type": "compensation.paid"}
         ([("amount", -100, -90)], [posting(F1, -100)], [trade(F1, -90), fund(F1, -90)]),
         ([("amount", -100, -90)], [posting(F1, -100)], [trade(F1, -100), fund(F1, -90)]),
         ([("amount", -100, -90)], [posting(F1, -100)], [trade("", -90, order_ref="TB1")]),
+        ([("amount", 300, 290)], [posting("PAY-1", 300, type="buyer.paid")], [trade("PAY-1", 290), fund("PAY-1", 290)]),
         ([("currency", -100, -100)], [posting(F1, -100)], [trade(F1, -100, currency="USD")]),
         ([("currency", 0, -100)], [], [trade(F1, -100, currency="USD")]),
         ([("status", -100, 0)], [posting(F1, -100)], [trade(F1, -100, status="failed", channel_status="CHANGE")]),
@@ -95,9 +99,11 @@ def test_row_of_a_day_that_the_books_have_not_passed_is_carried() -> None:
 
 def test_day_before_the_first_is_decided_and_not_counted() -> None:
     """What the run before had to leave open is decided by the next one."""
-    told = done(scope(), [posting(F1, -100, at=-1)], [])
+    known = posting("TB2-1:refund:F1", -70, at=-1)
+    told = done(scope(), [posting(F1, -100, at=-1), known], [trade("TB2-1:refund:F1", -70, at=-1)])
     assert told.found() == [("missing_at_channel", -100, 0)]
-    assert told.tally.postings == {}
+    assert ("matched", "exact") in told.named(), "so that it is noted"
+    assert (told.tally.postings, told.tally.by_rule) == ({}, {})
 
 
 def test_what_lies_outside_the_days_is_found_by_its_reference() -> None:
@@ -110,10 +116,20 @@ def test_what_lies_outside_the_days_is_found_by_its_reference() -> None:
 
 def test_second_refund_that_names_the_order_alone_is_a_duplicate() -> None:
     """Alipay's account names the order and no refund: a second movement of an amount that the books hold is told."""
-    nameless = {"refund_ref": "", "order_ref": "TB1", "channel_order_ref": "2026"}
+    nameless: dict[str, Any] = {"refund_ref": "", "order_ref": "TB1", "channel_order_ref": "2026"}
     rows = [fund("x", -100, key="a", **nameless), fund("x", -100, at=3, key="b", **nameless)]
     told = done(scope(fund_days=BOTH), [posting(F1, -100)], rows)
     assert told.found() == [("duplicate", 0, -100)]
+
+
+def test_what_another_channel_lists_is_not_missing_on_this_one() -> None:
+    """A posting whose reference is on the bill of another channel was paid there."""
+    run = Run(scope())
+    for one in scope().days:
+        run.take(one, [posting(F1, -100)] if one == day(1) else [], [])
+    assert run.wanted().items == (F1,)
+    [outcome] = run.finish(Known(elsewhere=frozenset({F1})))
+    assert outcome.what is What.OUTSIDE
 
 
 def test_failed_attempt_beside_a_payout_is_nothing() -> None:

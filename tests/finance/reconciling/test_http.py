@@ -101,6 +101,15 @@ def test_discrepancy_is_assigned_and_closed_by_two_persons(office: Office) -> No
     assert office.get(path)["state"] == "closed", "what was explained stays closed"
 
 
+def test_only_orders_whose_money_goes_through_the_channel_are_looked_for(office: Office) -> None:
+    """The money of other orders is on another channel's bill: it is not missing on this one."""
+    asked = "&".join(f"{name}={value}" for name, value in DAYS.items())
+    every = office.get(f"/v1/reconciliations/preview?{asked}")
+    assert every["by_kind"]["missing_at_channel"] >= 1
+    other = office.get(f"/v1/reconciliations/preview?{asked}&order_channels=douyin")
+    assert ("missing_at_channel" in other["by_kind"], other["postings"]) == (False, {})
+
+
 @pytest.mark.parametrize(
     ("changes", "who", "code", "field"),
     [

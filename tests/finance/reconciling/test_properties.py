@@ -1,7 +1,9 @@
 """What holds of every run: the same bytes for the same inputs, every row claimed once, nothing lost."""
 
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ def _rows(draw: st.DrawFn) -> list[BillRow]:
     rows = []
     for n, (ref, fen, at, form) in enumerate(drawn):
         make = fund if form % 2 else trade
-        changes = {"key": f"r{n:02}"}
+        changes: dict[str, Any] = {"key": f"r{n:02}"}
         if form == 4:
             changes |= {"status": "failed"}
         if form == 5:
@@ -60,13 +62,8 @@ def test_everything_ends_in_exactly_one_outcome(postings: list[OurPosting], rows
     """Matched, carried, outside and discrepancies together are all postings and all rows of the run's days, once."""
     asked = scope(fund_days=BOTH if both else (), lists_fees=both)
     told = done(asked, postings, rows)
-    own = Counter(map(_name, (one for one in (*postings, *rows) if day(0) <= one.day <= day(DAYS - 1))))
-    ended = Counter(
-        _name(item)
-        for one in told.outcomes
-        for item in (*one.postings, *one.rows)
-        if day(0) <= item.day <= day(DAYS - 1)
-    )
+    own = Counter(_names([*postings, *rows]))
+    ended = Counter(name for one in told.outcomes for name in _names([*one.postings, *one.rows]))
     assert ended == own
     assert sum(told.tally.postings.values()) + sum(told.tally.rows.values()) == sum(own.values())
 
@@ -83,5 +80,7 @@ def test_what_is_matched_agrees_to_the_fen(postings: list[OurPosting], rows: lis
                 assert not said or sum(said) == ours
 
 
-def _name(item: Item) -> str:
-    return item.key if isinstance(item, BillRow) else item.event_id
+def _names(items: Sequence[Item]) -> list[str]:
+    """Those of the run's own days."""
+    own = [item for item in items if day(0) <= item.day <= day(DAYS - 1)]
+    return [item.key if isinstance(item, BillRow) else item.event_id for item in own]

@@ -4,10 +4,14 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from contracts.policy import Text
 from services.finance.bills.reading import Bill
 from services.finance.bills.rows import Expected, Row, RowKind, Status
 from services.sample.bills import ALIPAY_MERCHANT, CHANNELS, MERCHANT, MonthOfBills, Written, listed, written
-from services.sample.faults import IN_BILLS, IN_FILES
+from services.sample.channel import Channels
+from services.sample.faults import IN_BILLS, IN_FILES, Deliveries, TooFewMovements
 from services.sample.finding import Refused, Reported, compared
 from services.sample.stories import USUAL
 from services.sample.year import FAULTY, Planted
@@ -97,6 +101,7 @@ def test_sound_bills_are_sound_and_hold_what_was_paid(season: Played, tmp_path: 
     theirs = {
         key: key[2] for key in billed - posted if key[1] in {number for step in by_hand for number in step.paid_as}
     }
+    assert {len(step.paid_as) for step in by_hand} == {1, 2}  # paid in one with another, and split
     assert len(ours) == len(by_hand)
     assert sum(ours.values()) == sum(theirs.values())
     assert billed - bought - posted == Counter(theirs.keys())
@@ -157,12 +162,20 @@ def test_every_fault_is_found_and_nothing_else_is_reported(season: Played) -> No
     assert [closed.month for closed in season.closed] == [str(month) for month in season.year.months]
 
 
+def test_too_few_movements_to_plant_faults_in_are_told() -> None:
+    """A shop without a payout cannot show that a fault of one is found, and does not pretend to."""
+    year = a_season(months=1)
+    with pytest.raises(TooFewMovements):
+        Deliveries(year, Channels(year.seed), 1).of(year.months[0])
+
+
 def test_what_is_missed_or_too_much_is_told() -> None:
     """The comparison itself: a fault that nobody found, an alarm that nobody planted and a sound file that was refused
     are each told, so that a demonstration cannot be right by accident."""
-    fault = Planted(kind="amount", month="2026-01", order_id="TB1")
+    tells = Text(zh="多付", en="too much")
+    fault = Planted(kind="amount", month="2026-01", order_id="TB1", tells=tells)
     alarm = Reported("D-1", "fee", "wechat", "2026-01-05", 100, 137, "TB1")
-    spoiled = Planted(kind="bill_footer_wrong", month="2026-01", file="a.csv")
+    spoiled = Planted(kind="bill_footer_wrong", month="2026-01", file="a.csv", tells=tells)
     refused = [Refused("a.csv", "bill_unsound", ()), Refused("b.csv", "bill_unsound", ())]
     outcome = compared([fault, spoiled], [alarm], refused)
     assert (outcome.found, outcome.spoiled, outcome.missed) == ([], [spoiled], [fault])

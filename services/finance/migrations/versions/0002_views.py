@@ -37,13 +37,16 @@ _TABLES: Final[Mapping[str, str]] = {
         "bill | file_name kind channel merchant currency first_day last_day row_count# known_rows# in_fen# "
         "out_fen# fee_fen# imported_at imported_by mapping"
     ),
-    "run_view": "run | channel first_day last_day bills position# matched# carried# discrepancies# result made_at made_by",
+    "run_view": (
+        "run | channel first_day last_day bills position# matched# carried# discrepancies# result made_at made_by"
+    ),
     "discrepancy_view": (
         "discrepancy | kind channel day expected_fen# found_fen# state owner run order_id case_id rows events "
         "found_at closed_at correction"
     ),
     "correction_view": (
-        "correction | state reason proposed_by proposed_at decided_by decided_at answer booked_on amount_fen# legs discrepancies"
+        "correction | state reason proposed_by proposed_at decided_by decided_at answer booked_on amount_fen# legs "
+        "discrepancies"
     ),
     "period_view": "month | position# closed_at closed_by root report postings# late#",
 }
