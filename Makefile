@@ -1,7 +1,7 @@
 # Everything that is done to this repository. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stack test check format demo demo-finance bench bench-stack bench-replay soak readme lock clean
+.PHONY: help run stack test check format demo demo-finance bench bench-stack bench-replay bench-finance soak readme lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -46,6 +46,9 @@ bench-stack: $(READY) ## the same on PostgreSQL and Kafka, with the services as 
 
 bench-replay: $(READY) ## rebuild, fold and prove long logs on both databases (ARGS="--events 5000000")
 	$(BIN)/python -m benchmarks.replay $(ARGS)
+
+bench-finance: $(READY) ## reconcile up to a million rows of bills, and make the statements of a year
+	$(BIN)/python -m benchmarks.finance $(ARGS)
 
 soak: $(READY) ## faults at random under load, judged round by round (ARGS="--seed 7 --minutes 60")
 	$(BIN)/python -m tests.faults.soak $(ARGS)

@@ -62,7 +62,7 @@ _VARYING: Final = (
     (re.compile(r"(?<=\d\+)[0-9a-f]{8}\b"), "<hash>"),
     (re.compile(r"(?<=\"\d:)[\w-]{43}(?=\")"), "<lock>"),
     (re.compile(r"\b\d{8}T\d{12}Z-"), "<operation>-"),
-    (re.compile(r"\bD-[0-9a-f]{20}\b"), "<discrepancy>"),
+    (re.compile(r"\bD-[0-9a-f]{16}\b"), "<discrepancy>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
     (re.compile(r"\bpid \d+"), "pid <number>"),
     (re.compile(r"\b\d+\.\d\d(?=\s*│)"), "<seconds>"),

@@ -56,6 +56,8 @@ class Reconciled(Event, frozen=True, kw_only=True, tag="books.reconciled"):
     first_day: Day
     last_day: Day
     bills: tuple[str, ...]
+    order_channels: tuple[str, ...] = ()
+    """Of which orders the money goes through the channel, where it was said."""
     position: Count
     matched: Count
     carried: Count

@@ -44,21 +44,20 @@ def kind_of(words: Words, kind: str) -> str:
 def discrepancies_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> None:
     """Each on a line, the newest first."""
     table = _table(words.say("差异", "Discrepancies"))
-    for label in (("编号", "id"), ("日期", "day")):
-        table.add_column(words.say(*label), no_wrap=True)
-    for label in (("类别", "kind"), ("渠道", "channel"), ("售后单/订单", "case or order")):
+    for label in (("编号、日期", "id, day"), ("类别、负责人", "kind, owner"), ("渠道、单号", "where")):
         table.add_column(words.say(*label), overflow="fold")
-    for label in (("我方", "ours"), ("账单", "bill's")):
+    for label in (("我方", "ours"), ("账单", "bill's"), ("天数", "days")):
         table.add_column(words.say(*label), justify="right", no_wrap=True)
-    for label in (("状态", "state"), ("负责人", "owner")):
-        table.add_column(words.say(*label), overflow="fold")
-    table.add_column(words.say("天", "age"), justify="right")
     for one in page["items"]:
-        about = one["case_id"] or one["order_id"]
-        cells = (one["discrepancy"], one["day"], kind_of(words, one["kind"]), one["channel"], about)
-        sums = (yuan(one["expected_fen"]), yuan(one["found_fen"]))
-        state = words.say(*_STATES[one["state"]])
-        table.add_row(*map(escape, (*cells, *sums, state, words.term(one["owner"]), str(one["age_days"]))))
+        closed = one["state"] == "closed"
+        owner = words.say(*_STATES["closed"]) if closed else words.term(one["owner"])
+        cells = (
+            f"{one['discrepancy']}\n{one['day']}",
+            f"{kind_of(words, one['kind'])}\n{owner}",
+            "\n".join(filter(None, (one["channel"], one["case_id"] or one["order_id"]))),
+            *(yuan(one["expected_fen"]), yuan(one["found_fen"]), str(one["age_days"])),
+        )
+        table.add_row(*map(escape, cells), style="dim" if closed else "")
     console.print(table if page["items"] else f"[green]✓[/] {words.say('没有差异', 'nothing disagrees')}")
     if page["has_more"]:
         said = words.say("还有更多:--after", "there are more: --after")

@@ -99,13 +99,12 @@ def show(asked: Asked, run: Run) -> None:
 
 @app.command()
 @with_options(Asked)
-def check(asked: Asked, run: Run, order_channel: OrderChannels = None) -> None:
+def check(asked: Asked, run: Run) -> None:
     """Make a reconciliation anew from the bills and events that there were: it must be the same to the byte. Ends
     with 1 where it is not. 按当时的账单与事件重新对账,结果须逐字节相同;不同则以 1 结束。"""
     with told(asked.json):
         settings, words = asked.begin()
-        query = {"order_channels": ",".join(order_channel)} if order_channel else {}
-        document = asyncio.run(_read(settings, asked, "reconciliations", run, "check", **query))
+        document = asyncio.run(_read(settings, asked, "reconciliations", run, "check"))
         show_json(document) if asked.json else check_sheet(paper(), words, document)
     if not document["same"]:
         raise typer.Exit(NOT_SO)

@@ -119,7 +119,7 @@ def run_id(request: Request, bills: Iterable[str], position: int) -> str:
     """What a run is called: it follows from what is compared."""
     days = (request.channel, request.first_day, request.last_day)
     said = "\n".join([*days, *request.order_channels, *bills, str(position)])
-    return f"R-{hashlib.sha256(said.encode()).hexdigest()[:20]}"
+    return f"R-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 def found_of(outcome: Outcome, channel: str) -> Found:

@@ -121,6 +121,7 @@ def _reconcile(file: "Books", _: str, body: Reconcile, __: Context) -> Events:
             first_day=body.first_day,
             last_day=body.last_day,
             bills=made.bills,
+            order_channels=tuple(sorted(set(body.order_channels))),
             position=made.position,
             matched=made.matched,
             carried=made.carried,

@@ -15,7 +15,7 @@ from services.finance.domain.discrepancies import COMMANDS as OF_DISCREPANCIES
 from services.finance.domain.discrepancies import not_known
 from services.finance.domain.runs import COMMANDS as OF_RUNS
 from services.finance.domain.runs import Found, Made, Reconcile, raised
-from services.finance.reconciliation import Reconciler, Reconciliation, Request, run_id
+from services.finance.reconciliation import Reconciler, Reconciliation, Request
 from services.finance.reconciliation_totals import DayTotals, totals_of
 from services.finance.reconciling.outcome import Kind
 from services.finance.views import discrepancies as discrepancy_views
@@ -45,7 +45,7 @@ _DAYS_MOST: Final = 400
 
 EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "reconcile": {"channel": "wechat", "first_day": "2026-10-01", "last_day": "2026-10-31"},
-    "assign_discrepancy": {"discrepancy": "D-1f6c3b0a9d2e4f5a6b7c", "owner": "小周"},
+    "assign_discrepancy": {"discrepancy": "D-1f6c3b0a9d2e4f5a", "owner": "小周"},
 }
 
 
@@ -58,6 +58,7 @@ class RunRow(msgspec.Struct, frozen=True):
     first_day: str
     last_day: str
     bills: Sequence[str]
+    order_channels: Sequence[str]
     position: int
     matched: int
     carried: int
@@ -135,7 +136,7 @@ class DiscrepancyDocument(DiscrepancyRow, frozen=True):
 
 
 def _run_shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "bills": msgspec.json.decode(row["bills"])}
+    return {**row, **{name: msgspec.json.decode(row[name]) for name in ("bills", "order_channels")}}
 
 
 def _discrepancy_shown(now: datetime, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -337,23 +338,18 @@ class ReconciliationHttp:
             summary="Whether a reconciliation comes to the same once more",
             tag=TAG,
             answer=RunCheck,
-            query=(Parameter("order_channels", str, "As the run was made with, parted by commas"),),
-            refusals=(404, 422),
+            refusals=(404,),
         )
     )
     async def check_run(self, request: web.Request) -> web.Response:
         """Make it anew from the bills and events that there were, and compare."""
         row = await self._made(request)
-        said = dict(lists.parameters(request, ("order_channels",)))
         asked = Request(
             channel=row["channel"],
             first_day=row["first_day"],
             last_day=row["last_day"],
-            order_channels=tuple(sorted(filter(None, said.get("order_channels", "").split(",")))),
+            order_channels=tuple(row["order_channels"]),
         )
-        if run_id(asked, row["bills"], row["position"]) != row["run"]:
-            zh, en = "须与当时对账所用的相同", "must be what the run was made with"
-            raise invalid("order_channels", "as_then", zh, en)
         again = await self._reconciler.look(asked, position=row["position"])
         same = again.result == row["result"]
         return lists.json(RunCheck(row["run"], row["result"], again.result, same))

@@ -87,7 +87,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 def discrepancy_id(kind: str, keys: Iterable[str]) -> str:
     """The id of a discrepancy of a kind about these rows, events or cases."""
     said = "\n".join([kind, *sorted(keys)])
-    return f"D-{hashlib.sha256(said.encode()).hexdigest()[:20]}"
+    return f"D-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 class Tally(msgspec.Struct, kw_only=True):

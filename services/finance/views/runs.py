@@ -15,6 +15,7 @@ RUNS: Final = (
     "first_day",
     "last_day",
     "bills",
+    "order_channels",
     "position",  # bigint
     "matched",  # bigint
     "carried",  # bigint
@@ -42,6 +43,7 @@ def _row(run: Run) -> Row:
         "first_day": event.first_day,
         "last_day": event.last_day,
         "bills": msgspec.json.encode(event.bills).decode(),
+        "order_channels": msgspec.json.encode(event.order_channels).decode(),
         "position": event.position,
         "matched": event.matched,
         "carried": event.carried,

@@ -296,8 +296,8 @@ _PATH_EXAMPLES = {
     "party": "courier",
     "name": "YTO",
     "correction": "K1",
-    "run": "R-1f6c3b0a9d2e4f5a6b7c",
-    "discrepancy": "D-1f6c3b0a9d2e4f5a6b7c",
+    "run": "R-1f6c3b0a9d2e4f5a",
+    "discrepancy": "D-1f6c3b0a9d2e4f5a",
     "export": "trial-balance",
 }
 

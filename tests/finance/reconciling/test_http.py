@@ -108,6 +108,9 @@ def test_only_orders_whose_money_goes_through_the_channel_are_looked_for(office:
     assert every["by_kind"]["missing_at_channel"] >= 1
     other = office.get(f"/v1/reconciliations/preview?{asked}&order_channels=douyin")
     assert ("missing_at_channel" in other["by_kind"], other["postings"]) == (False, {})
+    made = office.reconcile(order_channels=["douyin"]).body["events"][-1]["data"]
+    assert made["order_channels"] == ["douyin"]
+    assert office.get(f"/v1/reconciliations/{made['run']}/check")["same"], "what it was made with is part of it"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ _TABLES: Final[Mapping[str, str]] = {
         "out_fen# fee_fen# imported_at imported_by mapping"
     ),
     "run_view": (
-        "run | channel first_day last_day bills position# matched# carried# discrepancies# result made_at made_by"
+        "run | channel first_day last_day bills order_channels position# matched# carried# discrepancies# result "
+        "made_at made_by"
     ),
     "discrepancy_view": (
         "discrepancy | kind channel day expected_fen# found_fen# state owner run order_id case_id rows events "
@@ -52,6 +53,7 @@ _TABLES: Final[Mapping[str, str]] = {
 }
 _INDEXES: Final[Mapping[str, tuple[str, str]]] = {
     "posting_by_month": ("posting_view", "month account"),
+    "posting_by_account_and_day": ("posting_view", "account day"),
     "posting_by_account": ("posting_view", "account party month"),
     "posting_by_order": ("posting_view", "order_id"),
     "posting_by_case": ("posting_view", "case_id"),

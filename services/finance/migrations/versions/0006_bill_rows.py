@@ -37,6 +37,7 @@ def upgrade() -> None:
     op.create_index("bill_row_by_day", "bill_row", ["channel", "day"])
     op.create_index("bill_row_by_bill", "bill_row", ["bill", "line"])
     op.create_index("bill_row_by_order", "bill_row", ["order_ref"])
+    op.create_index("bill_row_by_refund", "bill_row", ["refund_ref"])
     op.create_table(
         "matched_row",
         sa.Column("channel", text, primary_key=True),
