@@ -106,7 +106,8 @@ async def _server(
             async with serving(alike) as server:  # what follows is done by the service's own processes
                 yield server.base_url, server.token(actor)
     else:
-        must_hold_data(settings)
+        if not settings.data_dir.is_dir():
+            must_hold_data(settings)
         with _alone(settings):
             async with _at_work(settings, at_work) if at_work else serving(settings) as server:
                 yield server.base_url, server.token(actor)

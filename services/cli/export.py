@@ -143,7 +143,7 @@ async def _written(settings: Settings, asked: Asked, order: Order, to: Path, tel
 async def _fetched(settings: Settings, asked: Asked, order: Order, to: Path, tell: Tell) -> None:
     must_be_http(asked.url)
     token = asked.token or own_token(settings, Actor(ROLE, READER))
-    query = {"format": order.format, "month": order.month, "lang": order.lang}
+    query = {"format": order.format, "lang": order.lang} | ({"month": order.month} if order.month else {})
     url = URL(asked.url).joinpath("v1", "exports", order.name).with_query(query)
     headers = {"Authorization": f"Bearer {token}"}
     try:

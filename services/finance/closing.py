@@ -25,6 +25,10 @@ FORM: Final = "aftersales.period.1"
 _UNKNOWN: Final = "unknown"
 _FIGURES: Final = ("opening_fen", "debit_fen", "credit_fen", "closing_fen")
 
+#: The first month in which anything was posted: each table by its own index, which the view of both would not use.
+_FIRST_MONTH: Final = """SELECT coalesce(min(month), '') AS month FROM
+(SELECT min(month) AS month FROM posting_view UNION ALL SELECT min(month) FROM corrected_view) AS firsts"""
+
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -206,7 +210,7 @@ class Draft(NamedTuple):
 async def draft_of(reads: Reads, closed: Sequence[tuple[str, int]], month: str, position: int) -> Draft:
     """The report of an open month with what the books held up to a position of their log. `closed`: the months that
     are, each with its position."""
-    [first] = await reads.query("SELECT coalesce(min(month), '') AS month FROM postings")
+    [first] = await reads.query(_FIRST_MONTH)
     [unheard] = await reads.query(
         "SELECT count(DISTINCT p.order_id) AS orders FROM postings p"
         " WHERE p.account = 'channel' AND p.party = ? AND p.type <> ? AND p.month <= ?",

@@ -183,8 +183,8 @@ async def test_a_process_waits_for_topics(settings: Settings, admin: AIOKafkaAdm
 
 def test_the_command_line_makes_and_lists_them(settings: Settings) -> None:
     """What an operator types: a dry run changes nothing, and the status tells whether all is well."""
-    assert [one["state"] for one in _run(settings, 1, "ensure", "--dry-run", "--json")["topics"]] == ["missing"] * 10
-    assert [one["state"] for one in _run(settings, 0, "ensure", "--json")["topics"]] == ["created"] * 10
+    assert [one["state"] for one in _run(settings, 1, "ensure", "--dry-run", "--json")["topics"]] == ["missing"] * 14
+    assert [one["state"] for one in _run(settings, 0, "ensure", "--json")["topics"]] == ["created"] * 14
     assert _run(settings, 0, "list", "--json")["ok"]
     more = settings.model_copy(update={"kafka_partitions": 9, "kafka_retention_days": -1})
     told = _run(more, 1, "ensure", "--alter")["text"]

@@ -285,7 +285,8 @@ async def test_services_apart_are_seen_while_they_are_down(apart: Settings) -> N
         await surveyor.close()
     assert survey.away == {}
     seen = {(one.service, one.partition): one.behind for one in survey.consumers if one.partition is not None}
-    assert seen == {("refunds", 0): 1, ("refunds", 1): 1, ("liability", 0): 3, ("liability", 1): 1}
+    nobody_took = {(name, partition): n for name in ("liability", "finance") for partition, n in enumerate((3, 1))}
+    assert seen == {("refunds", 0): 1, ("refunds", 1): 1, **nobody_took}
     assert row(survey.consumers, "relay").behind == 0
     assert not [one for one in survey.consumers if one.consumer == "refunds-hears-cases"]  # from before the broker
     oldest = max(one.seconds or 0 for one in survey.consumers if one.service == "liability")

@@ -16,6 +16,8 @@ FEE: Final = "fee"
 
 #: What movements are looked up by: texts that each of them names.
 Names: TypeAlias = Callable[[Movement], Iterable[str]]
+#: By what parts of one movement are found: our references, orders, and the channel's numbers.
+_NAMES: Final[tuple[Names, ...]] = (Movement.references, Movement.orders, Movement.numbers)
 
 
 def put_together(ours: list[Movement], theirs: list[Movement]) -> list[Movement]:
@@ -24,10 +26,10 @@ def put_together(ours: list[Movement], theirs: list[Movement]) -> list[Movement]
     ways = {_sign(one) for one in ours}
     theirs = [one for one in theirs if _sign(one) in ways]
     made = list(by_number(ours, theirs))
-    for names in (Movement.references, Movement.orders):
+    for names in _NAMES:
         for own, others in _groups(names, [*ours, *made], [*theirs, *made]):
             made += _split(own, others)
-    for names in (Movement.references, Movement.orders):
+    for names in _NAMES:
         for own, others in _groups(names, [*ours, *made], [*theirs, *made]):
             made += _rolled_up(own, others)
     made += _whole_days([*ours, *made], theirs)

@@ -74,7 +74,14 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     legs = json.dumps(
         [{"account": "bank", "amount_fen": -1250}, {"account": "losses", "party": "a/b", "amount_fen": 1250}]
     )
-    decided = {"decided_by": "", "decided_at": "", "answer": "", "amount_fen": 1250, "discrepancies": '["D1"]'}
+    decided = {
+        "decided_by": "",
+        "decided_at": "",
+        "answer": "",
+        "booked_on": "",
+        "amount_fen": 1250,
+        "discrepancies": '["D1"]',
+    }
     correction = {"state": "proposed", "reason": "=1+1", "legs": legs, "proposed_by": "finance/老钱", **decided}
     statements += [
         _row("correction_view", correction=f"K{number}", proposed_at=at, **correction)

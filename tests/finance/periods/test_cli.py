@@ -53,7 +53,7 @@ def test_a_month_from_draft_to_proof(books: Path, tmp_path: Path) -> None:
     same = _run(books, "period", "recompute", "2024-05")
     assert (same.status, "to the byte" in same.out) == (0, True)
     assert "逐字节相同" in _run(books, "period", "recompute", "2024-05", lang="zh_CN.UTF-8").out
-    _run(books, "period", "close", "2024-05", "--by", "老钱").must_fail(1, "2024-05 is closed")
+    _run(books, "period", "close", "2024-05", "--by", "老钱").must_fail(1, "This month (2024-05) is closed")
     again = _run(books, "period", "show", "2024-05", "--out", str(tmp_path / "2024-05.jsonl"))
     again.must_fail(2, "is there already")
 
@@ -63,9 +63,9 @@ def test_a_month_from_draft_to_proof(books: Path, tmp_path: Path) -> None:
     [
         (("close", "2024-5", "--by", "老钱"), 2, "2024-5 is no month; write it like 2026-10."),
         (("close", "2024-05"), 2, "--by: say your name."),
-        (("close", "2024-04", "--by", "老钱"), 1, "Nothing was posted in 2024-04"),
-        (("close", "9999-12", "--by", "老钱"), 1, "9999-12 is not over"),
-        (("recompute", "2024-06"), 1, "2024-06 is not closed"),
+        (("close", "2024-04", "--by", "老钱"), 1, "Nothing was posted in this month (2024-04)"),
+        (("close", "9999-12", "--by", "老钱"), 1, "This month (9999-12) is not over"),
+        (("recompute", "2024-06"), 1, "This month (2024-06) is not closed"),
         (("show", "2024-06", "--out", "never.jsonl"), 1, "2024-06 is not closed"),
     ],
 )
@@ -77,7 +77,7 @@ def test_what_cannot_be_done_is_said(open_books: Path, arguments: tuple[str, ...
 def test_a_dry_run_ends_with_1_where_something_stands_in_the_way(open_books: Path) -> None:
     """So that a script can ask before it closes."""
     told = _run(open_books, "period", "close", "2024-04", "--dry-run")
-    assert (told.status, "✗ Nothing was posted in 2024-04" in told.out) == (1, True)
+    assert (told.status, "✗ Nothing was posted in this month (2024-04)" in told.out) == (1, True)
 
 
 def test_a_correction_takes_two_persons(open_books: Path) -> None:

@@ -21,6 +21,14 @@ NAMELESS: dict[str, Any] = {"refund_ref": "", "order_ref": "TB1", "channel_order
         ("order_sum", [posting(F1, -100)], [trade("", -100, order_ref="TB1")]),
         ("order_sum", [posting(F1, -100)], [trade(F1, -60, key="a"), trade(F1, -40, key="b")]),
         ("order_sum", [posting(F1, -100)], [trade("x", -60, order_ref="TB1"), trade("y", -40, order_ref="TB1")]),
+        (
+            "order_sum",
+            [posting("TB1-1:deposit_return:D1", -100, channel_ref="N1")],
+            [
+                trade("S1", -60, key="a", order_ref="YJ1", channel_order_ref="N1"),
+                trade("S2", -40, key="b", order_ref="YJ1", channel_order_ref="N1"),
+            ],
+        ),
         ("roll_up", [posting(F1, -60), posting(F2, -40)], [trade("batch", -100, order_ref="TB1")]),
         (
             "roll_up",
