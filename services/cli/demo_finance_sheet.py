@@ -91,8 +91,8 @@ def _found(words: Words, outcome: Outcome) -> Table:
     table = _table(words, ("埋入的差错与查出的差异", "Planted faults, and as what they were found"))
     for label in (("月份", "month"), ("埋在", "planted in"), ("差错", "fault"), ("查出", "found as")):
         table.add_column(words.say(*label), overflow="fold")
-    table.add_column(words.say("我方", "ours"), justify="right", no_wrap=True)
-    table.add_column(words.say("渠道", "channel's"), justify="right", no_wrap=True)
+    table.add_column(words.say("应为", "expected"), justify="right", no_wrap=True)
+    table.add_column(words.say("实为", "found"), justify="right", no_wrap=True)
     for one in sorted(outcome.found, key=lambda one: (one.planted.month, one.planted.kind)):
         fault, reported = one.planted, one.reported
         place = f"{fault.channel} {fault.order_id}"

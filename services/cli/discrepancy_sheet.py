@@ -46,7 +46,7 @@ def discrepancies_sheet(console: Console, words: Words, page: Mapping[str, Any])
     table = _table(words.say("差异", "Discrepancies"))
     for label in (("编号、日期", "id, day"), ("类别、负责人", "kind, owner"), ("渠道、单号", "where")):
         table.add_column(words.say(*label), overflow="fold")
-    for label in (("我方", "ours"), ("账单", "bill's"), ("天数", "days")):
+    for label in (("应为", "expected"), ("实为", "found"), ("天数", "days")):
         table.add_column(words.say(*label), justify="right", no_wrap=True)
     for one in page["items"]:
         closed = one["state"] == "closed"
@@ -68,8 +68,8 @@ def discrepancy_sheet(console: Console, words: Words, one: Mapping[str, Any]) ->
     """What it is about, the bills, the books, and what to do."""
     state = words.say(*_STATES[one["state"]])
     console.print(f"[bold]{one['discrepancy']}[/] {kind_of(words, one['kind'])} · {state}", soft_wrap=True)
-    zh = f"{one['day']}({one['age_days']} 天),我方 {yuan(one['expected_fen'])} 元,账单 {yuan(one['found_fen'])} 元"
-    en = f"{one['day']} ({plural(one['age_days'], 'day')}), ours {yuan(one['expected_fen'])}, the bill's"
+    zh = f"{one['day']}({one['age_days']} 天),应为 {yuan(one['expected_fen'])} 元,实为 {yuan(one['found_fen'])} 元"
+    en = f"{one['day']} ({plural(one['age_days'], 'day')}), expected {yuan(one['expected_fen'])}, found"
     console.print(words.stacked(zh, f"{en} {yuan(one['found_fen'])} yuan"), markup=False)
     about = " · ".join(filter(None, (one["channel"], one["order_id"], one["case_id"], one["run"])))
     console.print(about, markup=False, soft_wrap=True)

@@ -57,17 +57,16 @@ def refusal_sheet(console: Console, words: Words, file: str, failure: Failure) -
 def bills_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> None:
     """Bills, newest first."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for label in (("账单", "bill"), ("导入", "imported"), ("种类", "kind"), ("日期", "days")):
-        table.add_column(words.say(*label), no_wrap=True)
-    table.add_column(words.say("商户", "merchant"), overflow="fold")
-    for label in (("行", "rows"), ("收入", "in"), ("支出", "out")):
+    table.add_column(words.say("账单、种类、商户", "bill, kind, merchant"), overflow="fold")
+    table.add_column(words.say("日期、文件", "days, file"), overflow="fold")
+    for label in (("行", "rows"), ("收入、支出", "in, out")):
         table.add_column(words.say(*label), justify="right", no_wrap=True)
-    table.add_column(words.say("文件", "file"), overflow="fold")
     for one in page["items"]:
-        day = moment(one["imported_at"])[:10]
-        cells = (one["bill"][:SHORT], day, one["mapping"] or one["kind"], _days(one), one["merchant"])
-        sums = (str(one["row_count"]), yuan(one["in_fen"]), yuan(one["out_fen"]))
-        table.add_row(*map(escape, (*cells, *sums, one["file_name"])))
+        own = "" if one["currency"] == "CNY" else f"{one['currency']} "
+        about = (one["bill"][:SHORT], one["mapping"] or one["kind"], one["merchant"])
+        sums = f"{own}{yuan(one['in_fen'])}\n{own}{yuan(one['out_fen'])}"
+        cells = ("\n".join(filter(None, about)), f"{_days(one)}\n{one['file_name']}", str(one["row_count"]), sums)
+        table.add_row(*map(escape, cells))
     console.print(table if page["items"] else words.say("没有账单", "no bills"))
     _more(console, words, page)
 

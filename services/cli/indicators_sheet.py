@@ -11,7 +11,7 @@ from services.cli.words import Words, plural
 from services.kernel.money import yuan
 
 _RATES: Final[Mapping[str, Label]] = {
-    "refund_rate": ("退款率(退款订单/订单)", "refund rate (orders refunded/orders)"),
+    "refund_rate": ("退款率(当月退款订单/当月下单)", "refund rate (orders refunded in it/orders placed)"),
     "case_rate": ("售后率(售后单/订单)", "case rate (cases/orders)"),
     "dispute_rate": ("纠纷率(升级/售后单)", "dispute rate (escalated/cases)"),
     "channel_refund_rate": ("渠道退款申请(占售后单)", "channel refund requests (of cases)"),

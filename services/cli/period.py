@@ -111,7 +111,11 @@ async def _closed(settings: Settings, asked: Asked, month: str, by: str, role: s
     async with acting(settings, role, by, asked.url, asked.token) as act:
         if not dry_run:
             await act.post("periods", month, "close")
-        return await act.get("periods", month, "report", wait="true")
+        report = await act.get("periods", month, "report", wait="true")
+    if dry_run and report["state"] == "closed":
+        zh, en = f"{month} 已经结账,不能再结。", f"{month} is closed already."
+        raise Failure("period_closed", zh, en, status=NOT_SO)
+    return report
 
 
 def _show(asked: Asked, words: Words, report: dict[str, Any]) -> None:

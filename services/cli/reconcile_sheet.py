@@ -28,7 +28,7 @@ _ENDED: Final = {
     "discrepancy": ("差异", "in discrepancies"),
 }
 _SUMS: Final = (
-    ("books_fen", "账上售后", "books: after-sales"),
+    ("books_fen", "账上售后(收减付)", "books: after-sales, in less out"),
     ("trade_payments_fen", "交易:收款", "trade: payments"),
     ("trade_refunds_fen", "交易:退款", "trade: refunds"),
     ("fund_payments_fen", "资金:收款", "fund: payments"),
@@ -129,17 +129,17 @@ def _found(words: Words, found: Mapping[str, Mapping[str, int]]) -> Table:
 
 
 def _totals(words: Words, days: Any) -> Table:
-    """Only columns in which there is anything."""
+    """A day by a few lines: money is never cut, however narrow the terminal. Only what there is."""
     table = _table(words.say("逐日合计(元)", "Totals of the days (yuan)"))
     table.add_column(words.say("日期", "day"), no_wrap=True)
-    for label in (("行", "rows"), ("相符", "agree")):
-        table.add_column(words.say(*label), justify="right")
+    table.add_column(words.say("行,相符", "rows, agree"), justify="right")
+    table.add_column("")
+    table.add_column(words.say("合计", "sum"), justify="right", no_wrap=True)
     shown = [(name, zh, en) for name, zh, en in _SUMS if any(day[name] for day in days)]
-    for _, zh, en in shown:
-        table.add_column(words.say(zh, en), justify="right", no_wrap=True)
     for day in days:
-        sums = (yuan(day[name]) for name, _, _ in shown)
-        table.add_row(day["day"], f"{day['rows']:,}", f"{day['matched_rows']:,}", *sums)
+        sums = [(words.say(zh, en), yuan(day[name])) for name, zh, en in shown if day[name]]
+        labels, amounts = ("\n".join(column) for column in zip(*sums, strict=True)) if sums else ("", "")
+        table.add_row(day["day"], f"{day['rows']:,}, {day['matched_rows']:,}", labels, amounts)
     return table
 
 

@@ -110,6 +110,10 @@ def party_sheet(console: Console, words: Words, found: Document) -> None:
         if total["ageing"][name]:
             sums.add_row(f"[dim]  {words.say(*label)}[/]", f"[dim]{yuan(total['ageing'][name])}[/]")
     console.print(sums)
+    if not (found["cases"] or found["moves"]):
+        zh = "从未有分录记在此责任方名下,请核对写法(aftersales statement parties)"
+        en = "nothing stands against this party; check how it is written (aftersales statement parties)"
+        console.print(words.stacked(zh, en), markup=False)
     cases = table(words, ("逐单(元)", "By case (yuan)"), "", _CASE, ("问题", "problem"))
     figures = _used(_PARTY, found["cases"])
     add_figures(words, cases, *figures.values(), ("最早", "since"))

@@ -1,6 +1,7 @@
 """Corrections: postings that no event of the business makes. One person proposes them (the maker), another one approves
 them (the checker); only then are they posted, and only so is a discrepancy closed."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -196,6 +197,9 @@ def _leg_errors(path: str, leg: LegGiven) -> Iterator[dict[str, str]]:
     elif account.by and not leg.party.strip():
         zh = f"科目“{leg.account}”按对象核算,须填写({account.by})"
         yield _error(f"{path}.party", "required", zh, f"“{leg.account}” is kept by {account.by}: say which")
+    elif leg.account == "suspense" and not leg.case_id:
+        zh, en = "待定损失按售后单核算,须填写售后单", "suspense is kept by case: say which"
+        yield _error(f"{path}.case_id", "required", zh, en)
     elif leg.party and not account.by:
         zh, en = f"科目“{leg.account}”不按对象核算", f"“{leg.account}” is kept by nobody: leave it away"
         yield _error(f"{path}.party", "not_kept_by", zh, en)
@@ -244,6 +248,21 @@ def check_parties(policy: Policy, legs: Sequence[LegGiven]) -> Iterator[dict[str
             zh = "须写明名字,例如 courier/YTO" if party.named else f"责任方“{code}”不带名字"
             en = "must be named, as in courier/YTO" if party.named else f"the party “{code}” takes no name"
             yield _error(field, "party_name", zh, en)
+
+
+def check_claims(policy: Policy, legs: Sequence[LegGiven]) -> Iterator[dict[str, str]]:
+    """What a party outside the business bears is a claim on it. If one of the two is corrected alone, its statement
+    says something else than what it owes."""
+    borne: Counter[str] = Counter()
+    for leg in legs:
+        if leg.account in ("losses", "claims"):
+            borne[leg.party.strip()] += leg.amount_fen
+    for party, excess_fen in borne.items():
+        known = policy.parties.get(party.partition("/")[0])
+        if excess_fen and known is not None and known.external:
+            zh = f"外部责任方“{party}”的损失与追偿收益须同额反向(另记应收追偿)"
+            en = f"what “{party}” bears must be claimed from it: post losses and claims in balance, and recoverable"
+            yield _error("legs", "claims_unbalanced", zh, en)
 
 
 def _error(field: str, rule: str, zh: str, en: str) -> dict[str, str]:

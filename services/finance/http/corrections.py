@@ -10,7 +10,7 @@ from aiohttp import web
 from contracts.events.finance import Leg
 from contracts.policy import Policy
 from services.finance.domain.books import BOOKS, Books
-from services.finance.domain.corrections import COMMANDS, ProposeCorrection, State, check_parties
+from services.finance.domain.corrections import COMMANDS, ProposeCorrection, State, check_claims, check_parties
 from services.finance.views import corrections as views
 from services.kernel.http import lists
 from services.kernel.http.commands import CommandAnswer, CommandDesk, Target
@@ -101,7 +101,7 @@ class CorrectionsHttp:
         """Parties are the policy's, cases those that finance has heard of; rules of the books know neither."""
         if name == "propose_correction":
             proposal: ProposeCorrection = parse(ProposeCorrection, body)
-            errors = [*check_parties(self._policy, proposal.legs)]
+            errors = [*check_parties(self._policy, proposal.legs), *check_claims(self._policy, proposal.legs)]
             errors += [error async for error in self._unknown_cases(proposal)]
             if errors:
                 raise wrong_fields(errors)

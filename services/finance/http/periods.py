@@ -20,6 +20,7 @@ from services.finance.closing import (
     open_months,
     root_at,
 )
+from services.finance.covered import not_reconciled
 from services.finance.domain.books import BOOKS, Books
 from services.finance.domain.periods import (
     COMMANDS,
@@ -58,8 +59,8 @@ _FORMAT: Final = Parameter(
 #: What does not keep a month from being closed, and should be known before it is; `{count}` times.
 _WARNINGS: Final[Mapping[str, Text]] = {
     "open_discrepancies": Text(
-        zh="还有 {count} 项对账差异未处理,报告会写明。可先以更正处理(aftersales correction propose)。",
-        en="Discrepancies that are open: {count}. The report says so; corrections close them"
+        zh="各月合计还有 {count} 项对账差异未处理,报告会写明。可先以更正处理(aftersales correction propose)。",
+        en="Discrepancies that are open, of all months: {count}. The report says so; corrections close them"
         " (aftersales correction propose).",
     ),
     "waiting_corrections": Text(
@@ -267,7 +268,8 @@ class PeriodsHttp:
             report = await frozen_report(self._service.store, _must_be_closed(closed, month).event)
             return web.Response(body=report.lines(), content_type=JSON_LINES)
         if closed is None:
-            return lists.json(self._open_document(await self._now(periods, month), periods))
+            unreconciled = await not_reconciled(self._service.store, month)
+            return lists.json(self._open_document(await self._now(periods, month), periods, unreconciled))
         return lists.json(self._closed_document(await frozen_report(self._service.store, closed.event), closed))
 
     @describe(
@@ -308,7 +310,7 @@ class PeriodsHttp:
             warnings=list(_warnings(report)),
         )
 
-    def _open_document(self, now: _Now, periods: Periods) -> PeriodDocument:
+    def _open_document(self, now: _Now, periods: Periods, unreconciled: Sequence[str]) -> PeriodDocument:
         refusals = [*_undue(periods, now), *_unsound(now.draft, periods)]
         texts = [(one.code, self._policy.refusal_text(one.code, one.params)) for one in refusals]
         return _document(
@@ -318,7 +320,7 @@ class PeriodsHttp:
             closed_at=None,
             closed_by="",
             obstacles=[Said(code, text.zh, text.en) for code, text in texts],
-            warnings=list(_warnings(now.draft.report, now.draft.misposted)),
+            warnings=[*_warnings(now.draft.report, now.draft.misposted), *_unreconciled(unreconciled)],
         )
 
 
@@ -364,6 +366,14 @@ def _warnings(report: PeriodReport, misposted: int = 0) -> Iterator[Said]:
         if count:
             text = _WARNINGS[code]
             yield Said(code, text.zh.format(count=count), text.en.format(count=count))
+
+
+def _unreconciled(channels: Sequence[str]) -> Iterator[Said]:
+    if channels:
+        names = ", ".join(channels)
+        zh = f"本月尚未对账的渠道:{names}。请先导入账单并对账(aftersales reconcile run)。"
+        en = f"Channels that this month was not reconciled with: {names}. Import their bills and compare first"
+        yield Said("not_reconciled", zh, f"{en} (aftersales reconcile run).")
 
 
 def _closed_row(closed: Closed) -> PeriodRow:

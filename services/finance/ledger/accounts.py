@@ -200,6 +200,23 @@ _ALL: Final = (
         ("compensation.paid",),
     ),
     _account(
+        "channel_fees",
+        Kind.EXPENSE,
+        ("渠道手续费", "Channel fees"),
+        ("以更正入账的渠道手续费", "What channels kept, as far as corrections book it"),
+        ("correction.approved",),
+    ),
+    _account(
+        "differences",
+        Kind.EXPENSE,
+        ("收付差异", "Payment differences"),
+        (
+            "查明或核销的收付差额,以更正入账",
+            "Differences between what was to be paid and what was, booked by corrections",
+        ),
+        ("correction.approved",),
+    ),
+    _account(
         "cost_of_sales",
         Kind.EXPENSE,
         ("销售成本转出", "Cost of sales taken out"),

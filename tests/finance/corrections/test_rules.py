@@ -10,7 +10,7 @@ from contracts.event import Event
 from contracts.events import finance as f
 from contracts.policy import load_policy
 from services.finance.domain.books import BOOKS, Books
-from services.finance.domain.corrections import LegGiven, check_parties
+from services.finance.domain.corrections import LegGiven, check_claims, check_parties
 from services.finance.domain.domain import FinanceDomain
 from services.kernel.decider import Context, Domain
 from services.kernel.refusal import Refusal
@@ -269,3 +269,26 @@ def test_parties_are_those_of_the_policy(account: str, party: str, rule: str) ->
     """A loss goes to a party that there is, named where it has names; a carrier is a courier."""
     legs = [LegGiven(account=account, amount_fen=1, party=party)]
     assert [error["rule"] for error in check_parties(POLICY, legs)] == ([rule] if rule else [])
+
+
+@pytest.mark.parametrize(
+    ("legs", "wrong"),
+    [
+        ([("losses", "courier/JD", -300), ("suspense", "", 300)], True),
+        ([("losses", "courier/JD", -300), ("claims", "courier/JD", 300)], False),
+        ([("losses", "production", -300), ("suspense", "", 300)], False),
+        ([("recoverable", "courier/JD", -500), ("bank", "", 500)], False),
+    ],
+)
+def test_what_a_party_bears_is_a_claim_on_it(legs: list[tuple[str, str, int]], wrong: bool) -> None:
+    """A party outside the business is never left with a statement that says something else than what it owes."""
+    given = [LegGiven(account=account, party=party, amount_fen=fen) for account, party, fen in legs]
+    assert [error["rule"] for error in check_claims(POLICY, given)] == (["claims_unbalanced"] if wrong else [])
+
+
+def test_suspense_is_corrected_by_case() -> None:
+    """A loss that nobody bears is some case's: without one, it would stand in no statement."""
+    legs = [{"account": "suspense", "amount_fen": 5}, {"account": "differences", "amount_fen": -5}]
+    with pytest.raises(Refusal) as refused:
+        books().do("propose_correction", "", MAKER, reason="r", legs=legs)
+    assert [(one["field"], one["rule"]) for one in refused.value.errors] == [("legs[0].case_id", "required")]
