@@ -113,6 +113,10 @@ def _posted(words: Words, events: Sequence[Mapping[str, Any]]) -> Table:
             place = f"{name} {leg['party']}".rstrip()
             cells = (*(("", "", "") if number else first), place, leg["item"])
             table.add_row(*map(escape, (*cells, yuan(leg["amount_fen"]))))
+        if not event["postings"]:
+            fen = event["amount_fen"]
+            cells = (moment(event["time"]), words.event(event["type"]), event["case_id"], "", "")
+            table.add_row(*map(escape, (*cells, "" if fen is None else yuan(fen))))
     return table
 
 

@@ -1,11 +1,12 @@
 """What a discrepancy is about: rows of bills on one side, events and what they posted on the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from services.kernel.clock import SHOP_TIME
 from services.kernel.event_store import Reads
 
 #: Events that are shown of one discrepancy.
@@ -47,8 +48,8 @@ class PostedLeg(msgspec.Struct, frozen=True):
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """An event and what it posted. `named`: the discrepancy is about it; the others have a reference in common with its
-    rows."""
+    """An event and what it posted; one that posts nothing, as what an insurer paid, has an `amount_fen` instead.
+    `named`: the discrepancy is about it; the others have a reference in common with it or with its rows."""
 
     event_id: str
     type: str
@@ -58,6 +59,7 @@ class Posted(msgspec.Struct, frozen=True):
     case_id: str
     named: bool
     postings: Sequence[PostedLeg]
+    amount_fen: int | None = None
 
 
 async def bills_say(reads: Reads, channel: str, keys: Sequence[str]) -> list[Billed]:
@@ -76,12 +78,15 @@ async def bills_say(reads: Reads, channel: str, keys: Sequence[str]) -> list[Bil
     return [msgspec.convert(row, Billed, strict=False) for row in rows]
 
 
-async def books_say(reads: Reads, events: Sequence[str], references: Sequence[str]) -> list[Posted]:
-    """What these events posted, and those that moved money under these references, in order of time."""
-    ids = [*events]
-    if page := references[:_EVENTS_MOST]:
-        sql = f"SELECT DISTINCT event_id FROM postings WHERE account = 'channel' AND item IN ({_places(page)})"
-        ids += (row["event_id"] for row in await reads.query(sql, page))
+async def books_say(reads: Reads, order_id: str, events: Sequence[str], references: Sequence[str]) -> list[Posted]:
+    """What these events of an order posted or said, and those that moved money under these references or theirs, in
+    order of time."""
+    named = [*events][:_EVENTS_MOST]
+    known = [*references, *await _references_of(reads, named)][:_EVENTS_MOST]
+    ids = [*named]
+    if known:
+        sql = f"SELECT DISTINCT event_id FROM postings WHERE account = 'channel' AND item IN ({_places(known)})"
+        ids += (row["event_id"] for row in await reads.query(sql, known))
     ids = list(dict.fromkeys(ids))[:_EVENTS_MOST]
     if not ids:
         return []
@@ -93,7 +98,34 @@ async def books_say(reads: Reads, events: Sequence[str], references: Sequence[st
     legs: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         legs.setdefault(row["event_id"], []).append(row)
-    return [_posted(own, own[0]["event_id"] in events) for own in legs.values()]
+    posted = [_posted(own, own[0]["event_id"] in events) for own in legs.values()]
+    said = await _said(reads, order_id, [event for event in named if event not in legs])
+    return sorted([*posted, *said], key=lambda one: (one.time, one.event_id))
+
+
+async def _references_of(reads: Reads, events: Sequence[str]) -> list[str]:
+    """Under which references these events moved money."""
+    if not events:
+        return []
+    where = f"account = 'channel' AND event_id IN ({_places(events)})"
+    rows = await reads.query(f"SELECT DISTINCT item FROM postings WHERE {where} ORDER BY item", events)
+    return [row["item"] for row in rows]
+
+
+async def _said(reads: Reads, order_id: str, events: Sequence[str]) -> list[Posted]:
+    """What events of an order say that post nothing, as the books heard them."""
+    if not events:
+        return []
+    sql = f"SELECT id, stream, subject, type, time, data FROM events WHERE stream = ? AND id IN ({_places(events)})"
+    return [_heard(row) for row in await reads.query(sql, [order_id, *events])]
+
+
+def _heard(row: Mapping[str, Any]) -> Posted:
+    time = datetime.fromisoformat(str(row["time"]))
+    said = msgspec.json.decode(row["data"])
+    day = time.astimezone(SHOP_TIME).date().isoformat()
+    about = (row["id"], row["type"], time, day, row["stream"], row["subject"])
+    return Posted(*about, named=True, postings=(), amount_fen=said.get("amount_fen"))
 
 
 def _posted(legs: list[dict[str, Any]], named: bool) -> Posted:

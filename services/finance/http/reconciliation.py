@@ -388,7 +388,7 @@ class ReconciliationHttp:
             raise Refusal("unknown_discrepancy", discrepancy=name[:64])
         row = _discrepancy_shown(self._service.clock.now(), rows[0])
         billed = await bills_say(self._service.store, row["channel"], row["rows"])
-        posted = await books_say(self._service.store, row["events"], _references(billed))
+        posted = await books_say(self._service.store, row["order_id"], row["events"], _references(billed))
         document = {**row, "bills_say": billed, "books_say": posted}
         return lists.json(msgspec.convert(document, DiscrepancyDocument, strict=False), ETag=f'"{version}"')
 

@@ -91,12 +91,13 @@ def test_server_hands_out_the_same_file(folder: Path, tmp_path: Path) -> None:
             folder, "postings", "--to", str(tmp_path / "x.csv"), "--url", server.url, "--month", "2099-01"
         )
         refused.must_fail(2, "has not begun")
-        answer = _get(server, "/v1/exports/bills?format=csv&lang=en")
-        assert answer.headers["Content-Disposition"] == 'attachment; filename="aftersales-bills.csv"'
-        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        with _get(server, "/v1/exports/bills?format=csv&lang=en") as answer:
+            assert answer.headers["Content-Disposition"] == 'attachment; filename="aftersales-bills.csv"'
+            assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
         with pytest.raises(urllib.error.HTTPError) as unknown:
             _get(server, "/v1/exports/secrets?format=csv")
-        assert (unknown.value.code, json.load(unknown.value)["code"]) == (404, "not_found")
+        with unknown.value as said:
+            assert (said.code, json.load(said)["code"]) == (404, "not_found")
     assert served.read_bytes() == alone.read_bytes()
 
 

@@ -68,7 +68,7 @@ async def _reconciled(shop: SmallShop, url: str) -> Sequence[Any]:
     told.append(await totals_of(service.store, "wechat", "2026-10-01", "2026-10-07"))
     for one in made.found:
         billed = await bills_say(service.store, one.channel, one.rows)
-        told += [billed, await books_say(service.store, one.events, [row.refund_ref for row in billed])]
+        told += [billed, await books_say(service.store, one.order_id, one.events, [row.refund_ref for row in billed])]
     await service.close()
     await shop.store.close()
     return told
