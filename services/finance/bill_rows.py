@@ -1,12 +1,11 @@
 """Rows of bills as they are stored (table `bill_row`), and what must be the same wherever a row is listed."""
 
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from services.finance.bills.rows import Row
-from services.kernel.clock import SHOP_TIME
+from services.kernel.shop_time import shop_day
 from services.kernel.views import upsert, utc
 
 #: The first two are the key.
@@ -35,11 +34,6 @@ def values(bill: str, row: Row) -> tuple[Any, ...]:
     return (
         *(row.channel, row.key, bill, row.line, row.part, row.merchant, str(row.kind), row.order_ref, row.refund_ref),
         *(row.channel_order_ref, row.channel_ref, row.amount_fen, row.gross_fen, row.fee_fen, row.currency),
-        *(str(row.status), row.channel_status, utc(row.occurred_at), day_of(row.occurred_at), row.balance_fen),
+        *(str(row.status), row.channel_status, utc(row.occurred_at), shop_day(row.occurred_at), row.balance_fen),
         msgspec.json.encode(row.raw).decode(),
     )
-
-
-def day_of(moment: datetime) -> str:
-    """The shop's day."""
-    return moment.astimezone(SHOP_TIME).date().isoformat()

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from services.kernel.clock import SHOP_TIME
 from services.kernel.event_store import Reads
+from services.kernel.shop_time import shop_day
 
 #: Events that are shown of one discrepancy.
 _EVENTS_MOST = 100
@@ -123,7 +123,7 @@ async def _said(reads: Reads, order_id: str, events: Sequence[str]) -> list[Post
 def _heard(row: Mapping[str, Any]) -> Posted:
     time = datetime.fromisoformat(str(row["time"]))
     said = msgspec.json.decode(row["data"])
-    day = time.astimezone(SHOP_TIME).date().isoformat()
+    day = shop_day(time)
     about = (row["id"], row["type"], time, day, row["stream"], row["subject"])
     return Posted(*about, named=True, postings=(), amount_fen=said.get("amount_fen"))
 

@@ -9,13 +9,14 @@ from typing import Any, Final
 import msgspec
 
 from contracts.events.finance import BillImported
-from services.finance.bill_rows import COLUMNS, COMPARED, day_of, values
+from services.finance.bill_rows import COLUMNS, COMPARED, values
 from services.finance.bills.mistakes import Mistake
 from services.finance.bills.reading import Report
 from services.finance.bills.rows import Row
 from services.finance.domain.bills import ImportBill
 from services.kernel.intake import field_errors
 from services.kernel.refusal import Refusal
+from services.kernel.shop_time import shop_day
 
 #: Mistakes that are told; the rest are counted.
 MOST_TOLD: Final = 100
@@ -74,8 +75,8 @@ class Findings:
             channel=self.channel,
             merchant=report.merchant,
             currency=report.currency,
-            first_day=day_of(report.first),
-            last_day=day_of(report.last),
+            first_day=shop_day(report.first),
+            last_day=shop_day(report.last),
             rows=report.rows,
             known_rows=self.known_rows,
             in_fen=self.in_fen,

@@ -21,10 +21,10 @@ from services.finance.bill_rows import COUNT, DELETE, STORE, STORED, values
 from services.finance.bills.mapping import MappingInvalid, TableMapping, load_mapping
 from services.finance.bills.reading import Bill
 from services.finance.bills.rows import BillKind, Expected, Row
-from services.finance.domain.books import BOOKS, Books
 from services.finance.findings import Findings, error_of, listed
 from services.finance.import_turn import Turn
 from services.finance.originals import Originals, OriginalsAway
+from services.finance.reading import reading_books
 from services.kernel.event_store import Statement, StoreUnavailable
 from services.kernel.refusal import Refusal
 from services.kernel.service import Service
@@ -99,14 +99,8 @@ class Importer:
 
     async def _known(self) -> Mapping[str, BillImported]:
         """The bills that the books know, by hash."""
-        async with self._books() as books:
+        async with reading_books(self._service) as (books, _):
             return {bill: imported.event for bill, imported in books.bills.imported.items()}
-
-    @asynccontextmanager
-    async def _books(self) -> AsyncIterator[Books]:
-        async with self._service.files.reading(BOOKS) as (books, _):
-            assert isinstance(books, Books)
-            yield books
 
     async def _examined(self, upload: Upload, shown: UnderWay) -> BillImported:
         """What there is to tell of a bill; raises `Refusal`."""
@@ -117,7 +111,7 @@ class Importer:
             await asyncio.to_thread(findings.take, page, stored)
         findings.must_be_sound(bill.report, upload.file_name)
         if not upload.merchant:
-            async with self._books() as books:
+            async with reading_books(self._service) as (books, _):
                 books.bills.must_be_of_known_merchant(findings.channel, bill.report.merchant)
         findings.must_not_contradict(upload.file_name)
         return findings.told(bill.report, upload.bill, upload.file_name, upload.mapping)
@@ -158,7 +152,7 @@ class Importer:
         """The bill in a file; raises `Refusal` for a mapping that nobody saved."""
         mapping = None
         if upload.mapping:
-            async with self._books() as books:
+            async with reading_books(self._service) as (books, _):
                 saved = books.mappings.saved.get(upload.mapping)
             if saved is None:
                 raise Refusal("unknown_mapping", mapping=upload.mapping)

@@ -54,6 +54,17 @@ class Calendar:
         earlier = [one for one, _ in self._closed if one < month]
         return self._until(earlier[-1]) if earlier else _NONE
 
+    def of_each(self) -> Condition:
+        """SQL that says of a posting to which month it belongs."""
+        if not self._closed:
+            return Condition("p.month", [])
+        closed = [self._until(month) for month, _ in self._closed]
+        taken = [f"WHEN {one.sql} THEN '{month}'" for one, (month, _) in zip(closed, self._closed, strict=True)]
+        first_open = next_month(self._last)
+        late = f"WHEN p.month < '{first_open}' THEN '{first_open}'"
+        params = [value for one in closed for value in one.params]
+        return Condition(f"CASE {' '.join(taken)} {late} ELSE p.month END", params)
+
     @property
     def _last(self) -> str:
         return self._closed[-1][0]
@@ -71,13 +82,3 @@ async def calendar(reads: Reads) -> Calendar:
     """The closed months, as the read tables know them."""
     rows = await reads.query("SELECT month, position FROM period_view ORDER BY month")
     return Calendar((row["month"], row["position"]) for row in rows)
-
-
-async def period_condition(reads: Reads, month: str) -> tuple[str, list[Any]]:
-    """What of `postings p` belongs to a month (`2026-10`), a closed one as it was frozen; empty: to all months."""
-    return (await calendar(reads)).inside(month)
-
-
-async def before_condition(reads: Reads, month: str) -> tuple[str, list[Any]]:
-    """What of `postings p` belongs to the months before one: its opening balances; empty: nothing."""
-    return (await calendar(reads)).before(month)

@@ -19,8 +19,8 @@ from services.finance.reconciling.items import (
     row_order,
 )
 from services.finance.reconciling.scope import Coverage, Scope
-from services.kernel.clock import SHOP_TIME
 from services.kernel.event_store import Reads
+from services.kernel.shop_time import shop_day
 from services.kernel.views import utc
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Upto(NamedTuple):
     @property
     def day(self) -> str:
         """The day that the books have come to."""
-        return datetime.fromisoformat(self.time).astimezone(SHOP_TIME).date().isoformat() if self.time else ""
+        return shop_day(datetime.fromisoformat(self.time)) if self.time else ""
 
 
 async def upto(reads: Reads, position: int) -> Upto:

@@ -1,14 +1,12 @@
 """The time: the machine's, or one that is set by hand, as scenario runs need it."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from services.kernel.settings import Settings
+from services.kernel.shop_time import SHOP_TIME
 from services.kernel.whole_file import put, put_first
-
-#: The offset in which the shop's day is counted and times are shown.
-SHOP_TIME = timezone(timedelta(hours=8))
 
 
 class Clock(Protocol):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.kernel.clock import SHOP_TIME, FileClock, ManualClock, SystemClock, clock_of
+from services.kernel.clock import FileClock, ManualClock, SystemClock, clock_of
 from services.kernel.settings import load_settings
+from services.kernel.shop_time import SHOP_TIME
 from tests.kernel.toy import NOON
 
 

@@ -24,7 +24,8 @@ import yaml
 from services.finance.bills.lines import GBK, UTF8
 from services.finance.bills.mistakes import Mistake, Mistakes, Wrong
 from services.finance.bills.rows import RowKind, Status
-from services.finance.bills.times import SHOP_ZONE, USUAL, is_form
+from services.finance.bills.times import USUAL, is_form
+from services.kernel.shop_time import SHOP_TIME
 
 #: What a column can be.
 FIELDS: Final = (
@@ -66,7 +67,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     statuses: dict[str, Status] = {}
     """What the words of the column `status` mean."""
     time_format: str = USUAL
-    zone: tzinfo = SHOP_ZONE
+    zone: tzinfo = SHOP_TIME
     """For times that do not say their own offset (`%z`)."""
     in_fen: bool = False
     is_reversed: bool = False
@@ -166,12 +167,12 @@ class _Reading:
     def _zone(self) -> tzinfo:
         name = self._text("time_zone") or _SHOP_ZONE_NAME
         if name == _SHOP_ZONE_NAME:
-            return SHOP_ZONE
+            return SHOP_TIME
         try:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             self._wrong("time_zone", "mapping_value", self._line("time_zone"), wanted=_SHOP_ZONE_NAME, found=name)
-            return SHOP_ZONE
+            return SHOP_TIME
 
     def _lines(self) -> int:
         text = self._text("skip_lines") or "0"

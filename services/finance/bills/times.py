@@ -1,13 +1,11 @@
 """Times as channels write them: the clock of the shop, which the files do not name."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from services.finance.bills.mistakes import Wrong
-
-#: The zone of every bill that names none (Asia/Shanghai: no summer time since 1991).
-SHOP_ZONE: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
+from services.kernel.shop_time import SHOP_TIME
 
 #: How bills write a time, said to people and tried by `strptime`.
 USUAL: Final = "%Y-%m-%d %H:%M:%S"
@@ -21,7 +19,7 @@ def moment_of(text: str, field: str) -> datetime:
     if _USUAL.fullmatch(text) is None:
         raise _no_time(text, field, USUAL)
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=SHOP_ZONE)
+        return datetime.fromisoformat(text).replace(tzinfo=SHOP_TIME)
     except ValueError:
         raise Wrong("time_impossible", field, found=text) from None
 

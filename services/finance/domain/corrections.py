@@ -4,8 +4,7 @@ them (the checker); only then are they posted, and only so is a discrepancy clos
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from datetime import time as time_of_day
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from msgspec import Meta, Struct
@@ -19,7 +18,6 @@ from contracts.events.finance import (
     Leg,
 )
 from contracts.policy import Policy
-from services.finance.bills.times import SHOP_ZONE
 from services.finance.ledger.accounts import CHART
 from services.finance.ledger.postings import Posting
 from services.kernel.actor import Actor
@@ -27,6 +25,7 @@ from services.kernel.decider import Command, CommandSpec, Context, Events, Fact
 from services.kernel.fields import Code, Reference, Text
 from services.kernel.naming import order_of
 from services.kernel.refusal import Refusal, invalid
+from services.kernel.shop_time import begin_of, end_of
 
 if TYPE_CHECKING:
     from services.finance.domain.books import Books
@@ -114,7 +113,7 @@ def postings_of_correction(fact: Fact) -> Sequence[Posting]:
     """What a `correction.approved` posts: its legs, on the day that it says, else on that of its approval."""
     event = fact.event
     assert isinstance(event, CorrectionApproved)
-    time = _end_of(event.booked_on) if event.booked_on else fact.time
+    time = end_of(event.booked_on) if event.booked_on else fact.time
     return [
         Posting(
             account=leg.account,
@@ -130,10 +129,6 @@ def postings_of_correction(fact: Fact) -> Sequence[Posting]:
         )
         for leg in event.legs
     ]
-
-
-def _end_of(day: str) -> datetime:
-    return datetime.combine(date.fromisoformat(day), time_of_day.max, SHOP_ZONE)
 
 
 # -- what people say
@@ -207,7 +202,7 @@ def _leg_errors(path: str, leg: LegGiven) -> Iterator[dict[str, str]]:
 
 def _day_errors(day: str, now: datetime) -> Iterator[dict[str, str]]:
     try:
-        ahead = bool(day) and _end_of(day).date() > now.astimezone(SHOP_ZONE).date()
+        ahead = bool(day) and begin_of(day) > now
     except ValueError:
         yield _error("booked_on", "day", f"没有 {day} 这一天", f"there is no day {day}")
         return

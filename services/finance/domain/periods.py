@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 from msgspec import Meta, Struct
 
 from contracts.events.finance import AccountSum, PeriodClosed
-from services.finance.bills.times import SHOP_ZONE
 from services.kernel.decider import Command, CommandSpec, Context, Events, Fact
 from services.kernel.fields import Moment, Sha256
 from services.kernel.refusal import Refusal, invalid
+from services.kernel.shop_time import shop_month
 
 if TYPE_CHECKING:
     from services.finance.domain.books import Books
@@ -57,11 +57,6 @@ def next_month(month: str) -> str:
     return f"{year:04}-{number + 1:02}"
 
 
-def month_at(moment: datetime) -> str:
-    """The month of the shop's at a moment."""
-    return moment.astimezone(SHOP_ZONE).strftime("%Y-%m")
-
-
 class Figures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the books hold of a month, up to `position` of their log. `first_month` is the first month of all in which
     anything was posted, empty where nothing was. The rest is as in `period.closed`."""
@@ -90,7 +85,7 @@ def check_due(periods: Periods, month: str, first_month: str, now: datetime) -> 
     The first month that is closed is the first in which anything was posted; then follows one upon the other, also
     those without any posting.
     """
-    if month >= month_at(now):
+    if month >= shop_month(now):
         raise Refusal("month_not_over", month=month, next=next_month(month))
     last = periods.last
     if last is not None and month <= last.month:

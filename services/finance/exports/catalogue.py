@@ -16,8 +16,8 @@ from services.finance.ledger.accounts import CHART
 from services.finance.periods import Condition, calendar
 from services.finance.statements.party import parties
 from services.finance.statements.scope import AsAt, Scope, scope_of
-from services.kernel.clock import SHOP_TIME
 from services.kernel.event_store import Reads
+from services.kernel.shop_time import begin_of
 from services.kernel.views import Projector, utc
 
 #: Whose log the tables follow.
@@ -143,7 +143,7 @@ def _days_in(scope: Scope, column: str) -> Condition:
 def _times_in(scope: Scope, column: str) -> Condition:
     """Times of the month, by the shop's clock."""
     days = _days_in(scope, column)
-    return Condition(days.sql, [utc(datetime.fromisoformat(day).replace(tzinfo=SHOP_TIME)) for day in days.params])
+    return Condition(days.sql, [utc(begin_of(day)) for day in days.params])
 
 
 _EVERYTHING: Final = Condition("1 = 1", [])

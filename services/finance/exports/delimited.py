@@ -1,8 +1,4 @@
-"""Tables as CSV with a byte order mark, so that Excel reads Chinese: a row of headers, then the rows and nothing else.
-
-A text that a spreadsheet would take for a formula gets an apostrophe before it, which the spreadsheet shows: in a file
-without types there is no other way to keep it a text.
-"""
+"""Tables as CSV with a byte order mark, so that Excel reads Chinese: a row of headers, then rows and nothing else."""
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,15 +7,13 @@ from io import TextIOWrapper
 from typing import BinaryIO, Final
 
 from services.finance.exports.tables import Asked, Column, Kind, Lang, Row, Value, decimal_yuan, shop_time
-
-#: What formulas begin with, wide signs of East Asian keyboards included, and what spreadsheets skip before those.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+from services.kernel.delimited import ENCODING, harmless
 
 
 @contextmanager
 def delimited(file: BinaryIO, asked: Asked, columns: Sequence[Column], lang: Lang) -> Iterator["DelimitedTable"]:
     """What writes a table into a file, which stays open; it is whole once the block ends well."""
-    text = TextIOWrapper(file, encoding="utf-8-sig", newline="", write_through=False)
+    text = TextIOWrapper(file, encoding=ENCODING, newline="", write_through=False)
     try:
         yield DelimitedTable(text, columns, lang)
     finally:
@@ -41,12 +35,6 @@ class DelimitedTable:
 
     def finish(self, sums: Sequence[int | None]) -> None:
         """Sums are no rows: who reads the file can add it up."""
-
-
-def harmless(value: Value) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _money(value: Value) -> str:

@@ -94,7 +94,6 @@ class Journal:
         self._moved: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._first_month = ""
         self._event: list[Booked] = []
-        self.transactions = 0
 
     def begin(self, first_day: str, places: Iterable[Place], opening: Mapping[Place, int]) -> None:
         """Open every account on the first day, with what it holds of what was before."""
@@ -156,7 +155,6 @@ class Journal:
             item = [f"    item: {_quoted(one.item)}"] if one.item else []
             self._write([_leg(name, one.amount_fen), f"    memo: {_quoted(one.memo)}", *item, *case])
         self._event = []
-        self.transactions += 1
 
     def _assertions(self, month: str, held: Mapping[str, int]) -> list[str]:
         """An account must hold what it and those below it hold: so beancount adds it up. Without a tolerance of

@@ -48,6 +48,16 @@ _WRITERS: Final[
 _TITLE: Final = Text(zh="售后总账", en="After-sales ledger")
 
 
+def title_of(name: str) -> Text:
+    """What an export is called by people."""
+    return _TITLE if name == JOURNAL else TABLES[name].title
+
+
+def formats_of(name: str) -> Sequence[Format]:
+    """How an export can be written."""
+    return [format for format in FORMATS if (name == JOURNAL) == (format == "beancount")]
+
+
 class Order(msgspec.Struct, frozen=True):
     """What somebody wants: which export, how, of which month (all time where it is empty), in which language."""
 

@@ -11,8 +11,8 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from contracts.policy import Text
-from services.kernel.clock import SHOP_TIME
 from services.kernel.long_work import Tell
+from services.kernel.shop_time import SHOP_TIME
 
 #: In which language headers and names are written.
 Lang = Literal["zh", "en", "both"]

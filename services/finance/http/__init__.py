@@ -9,6 +9,7 @@ from services.finance.http.corrections import CorrectionsHttp
 from services.finance.http.exports import ExportsHttp
 from services.finance.http.insurance import InsuranceHttp
 from services.finance.http.ledger import LedgerHttp
+from services.finance.http.losses import LossesHttp
 from services.finance.http.periods import PeriodsHttp
 from services.finance.http.reconciliation import ReconciliationHttp
 from services.finance.http.statements import StatementsHttp
@@ -27,6 +28,7 @@ class FinanceHttp:
             CorrectionsHttp(service, policy),
             PeriodsHttp(service, policy),
             StatementsHttp(service, policy),
+            LossesHttp(service, policy),
             InsuranceHttp(service, policy),
             ExportsHttp(service, policy),
         )

@@ -21,6 +21,7 @@ from services.finance.domain.mappings import MAX_CONTENT, MappingName
 from services.finance.http.files import Answer, FileDesk, received
 from services.finance.importing import Importer, Upload, mapping_in
 from services.finance.originals import Originals, OriginalsAway
+from services.finance.reading import reading_books
 from services.kernel.event_store import StoreUnavailable
 from services.kernel.fields import Code, Reference
 from services.kernel.files import Decided
@@ -350,7 +351,7 @@ class BillsHttp:
     async def read_mapping(self, request: web.Request) -> web.Response:
         """A mapping as it was saved last."""
         name = request.match_info["mapping"]
-        async with self._service.files.reading(BOOKS) as (books, _):
+        async with reading_books(self._service) as (books, _):
             saved = books.mappings.saved.get(name)
         if saved is None:
             raise Refusal("unknown_mapping", mapping=name[:64])
@@ -365,7 +366,7 @@ class BillsHttp:
 
     async def _imported(self, bill: str) -> tuple[ImportedBill | None, int]:
         """A bill that the books know, and their version."""
-        async with self._service.files.reading(BOOKS) as (books, version):
+        async with reading_books(self._service) as (books, version):
             return books.bills.imported.get(bill), version
 
 

@@ -9,11 +9,12 @@ from aiohttp import web
 
 from contracts.events.finance import Leg
 from contracts.policy import Policy
-from services.finance.domain.books import BOOKS, Books
 from services.finance.domain.corrections import COMMANDS, ProposeCorrection, State, check_claims, check_parties
+from services.finance.http.commands import books_command
+from services.finance.reading import reading_books
 from services.finance.views import corrections as views
 from services.kernel.http import lists
-from services.kernel.http.commands import CommandAnswer, CommandDesk, Target
+from services.kernel.http.commands import CommandAnswer, CommandDesk
 from services.kernel.http.lists import Filter
 from services.kernel.http.openapi import Operation, command, describe
 from services.kernel.intake import parse, wrong_fields
@@ -90,12 +91,7 @@ class CorrectionsHttp:
     def _command(self, name: str) -> Any:
         """The handler of a command; which correction it is about, its address says."""
         operation = command(self._policy, name, COMMANDS[name], CommandAnswer, "finance", EXAMPLES[name])
-
-        @describe(operation)
-        async def take(request: web.Request) -> web.Response:
-            return await self._desk.take(request, name, lambda _: Target(BOOKS, fields=dict(request.match_info)))
-
-        return take
+        return books_command(self._desk, name, operation)
 
     async def _prepare(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Parties are the policy's, cases those that finance has heard of; rules of the books know neither."""
@@ -130,9 +126,8 @@ class CorrectionsHttp:
     async def read_correction(self, request: web.Request) -> web.Response:
         """One correction, as it is."""
         name = request.match_info["correction"]
-        async with self._service.files.reading(BOOKS) as (file, version):
-            assert isinstance(file, Books)
-            found = views.rows(file, [name])["correction_view"]
+        async with reading_books(self._service) as (books, version):
+            found = views.rows(books, [name])["correction_view"]
         if not found:
             raise Refusal("unknown_correction", correction=name[:64])
         row = msgspec.convert(_presented(dict(found[0])), CorrectionRow, strict=False)

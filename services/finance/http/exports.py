@@ -2,15 +2,17 @@
 of the books, however slow whoever fetches it is."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final
 from urllib.parse import quote
 
+import msgspec
 from aiohttp import web
 
-from contracts.policy import Policy
-from services.finance.exports.making import MEDIA_TYPES, NAMES, Order, make, order_of
+from contracts.policy import Policy, Text
+from services.finance.exports.making import MEDIA_TYPES, NAMES, Order, formats_of, make, order_of, title_of
 from services.finance.exports.making import Format as ExportFormat
 from services.finance.exports.tables import Lang
 from services.finance.http.ledger import asked_month
@@ -29,6 +31,20 @@ _PARAMETERS: Final = (
 )
 
 
+class ExportKind(msgspec.Struct, frozen=True):
+    """Something that can be exported: `export` stands in its address, `title` is for people."""
+
+    export: str
+    title: Text
+    formats: Sequence[ExportFormat]
+
+
+class ExportKinds(msgspec.Struct, frozen=True):
+    """All exports that there are."""
+
+    items: Sequence[ExportKind]
+
+
 class ExportsHttp:
     """Hands out tables of the books as files."""
 
@@ -38,7 +54,12 @@ class ExportsHttp:
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of exports."""
-        return [web.get("/v1/exports/{export}", self.export)]
+        return [web.get("/v1/exports", self.read_kinds), web.get("/v1/exports/{export}", self.export)]
+
+    @describe(Operation(summary="What can be exported, and in which formats", tag="finance", answer=ExportKinds))
+    async def read_kinds(self, _: web.Request) -> web.Response:
+        """Every export by its name."""
+        return lists.json(ExportKinds([ExportKind(name, title_of(name), formats_of(name)) for name in NAMES]))
 
     @describe(
         Operation(

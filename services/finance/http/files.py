@@ -14,11 +14,17 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from contracts.policy import Policy
 from services.kernel.event_store import Commit, IdempotentAnswer, KeyTaken, StoreUnavailable
-from services.kernel.files import Decided, Origin, StaleVersion
+from services.kernel.files import Decided, StaleVersion
 from services.kernel.http.app import actor_of
-from services.kernel.http.commands import answered, expected_version, idempotency_key
-from services.kernel.http.problem import problem, problem_body, status_of
-from services.kernel.http.trace import TRACE_ID, TRACEPARENT
+from services.kernel.http.commands import (
+    answered,
+    expected_version,
+    idempotency_key,
+    origin_of,
+    replayed,
+    request_hash,
+)
+from services.kernel.http.problem import problem_body, status_of
 from services.kernel.metrics import COMMANDS
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
@@ -64,9 +70,9 @@ class FileDesk:
         """Decide a command, once per idempotency key and actor; `said` stands for its file and what goes with it."""
         key = f"{idempotency_key(http)} {actor_of(http)}"
         version = expected_version(http)
-        asked = hashlib.sha256(f"{http.method} {http.path}\0{version}\0".encode() + said).digest()
+        asked = request_hash(http, version, said)
         if stored := await self._service.store.answer(key):
-            return self._replay(http, asked, stored)
+            return replayed(self._policy, http, asked, stored)
         if key in self._running:
             raise Refusal("request_in_progress")
         self._running.add(key)
@@ -74,7 +80,7 @@ class FileDesk:
         try:
             return await self._decide(http, name, version, prepare, tell, kept)
         except KeyTaken as taken:
-            return self._replay(http, asked, taken.answer)
+            return replayed(self._policy, http, asked, taken.answer)
         finally:
             self._running.discard(key)
 
@@ -95,11 +101,10 @@ class FileDesk:
             answers.append(kept(status, msgspec.json.encode(document), now, etag))
             return answers[-1]
 
-        origin = Origin(actor_of(http), http[TRACE_ID], http.headers["Idempotency-Key"], http[TRACEPARENT])
         try:
             body = await prepare()
             await self._service.files.command(
-                self._stream, "", name, body, origin, expected_version=version, answer=accepted
+                self._stream, "", name, body, origin_of(http), expected_version=version, answer=accepted
             )
             outcome = "accepted"
         except StaleVersion as stale:
@@ -119,13 +124,6 @@ class FileDesk:
         answer = kept(status_of(refusal.code), body, self._service.clock.now())
         await self._service.appender.submit(Commit(answer=answer))
         return answer
-
-    def _replay(self, http: web.Request, asked: bytes, answer: IdempotentAnswer) -> web.Response:
-        if answer.request_hash != asked:
-            return problem(self._policy, Refusal("idempotency_key_reused", field="Idempotency-Key"), http)
-        response = answered(answer)
-        response.headers["Idempotent-Replayed"] = "true"
-        return response
 
 
 async def received(request: web.Request, into: Path, max_bytes: int) -> Received:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from aiohttp import web
 
+from contracts.events.finance import AccountSum
 from services.finance.closing import report_of
 from services.finance.domain.domain import AnyFile
 from services.finance.ledger.accounts import CHART, Account
@@ -150,10 +151,7 @@ class LedgerHttp:
             position = await position_of(reads, self._service)
             report = await report_of(reads, await calendar(reads), month, position)
         debit_fen, credit_fen = report.debit_fen, report.credit_fen
-        rows = [
-            Row(one.account, one.party, one.opening_fen, one.debit_fen, one.credit_fen, one.closing_fen)
-            for one in report.accounts
-        ]
+        rows = [*map(trial_row, report.accounts)]
         balances = debit_fen == credit_fen and not sum(row.opening_fen for row in rows)
         return lists.json(
             TrialBalance(month, position, report.postings, report.late, rows, debit_fen, credit_fen, balances)
@@ -171,6 +169,11 @@ class LedgerHttp:
         """Add all postings up, several ways."""
         async with self._service.store.snapshot() as reads:
             return lists.json(await _checked(reads, await position_of(reads, self._service)))
+
+
+def trial_row(one: AccountSum) -> Row:
+    """An account of a month as a trial balance has it."""
+    return Row(one.account, one.party, one.opening_fen, one.debit_fen, one.credit_fen, one.closing_fen)
 
 
 async def position_of(reads: Reads, service: Service[Any]) -> int:

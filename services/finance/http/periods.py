@@ -7,7 +7,6 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 from aiohttp import web
 
-from contracts.events.finance import AccountSum
 from contracts.policy import Policy, Text
 from services.finance.closing import (
     Draft,
@@ -21,7 +20,6 @@ from services.finance.closing import (
     root_at,
 )
 from services.finance.covered import not_reconciled
-from services.finance.domain.books import BOOKS, Books
 from services.finance.domain.periods import (
     COMMANDS,
     Closed,
@@ -32,12 +30,14 @@ from services.finance.domain.periods import (
     check_sums,
     next_month,
 )
-from services.finance.http.ledger import position_of
+from services.finance.http.commands import books_command
+from services.finance.http.ledger import position_of, trial_row
 from services.finance.ledger.trial import Row, is_month
+from services.finance.reading import reading_books
 from services.kernel.event_store import StoreUnavailable
 from services.kernel.freshness import WrittenElsewhere
 from services.kernel.http import lists
-from services.kernel.http.commands import CommandAnswer, CommandDesk, Target
+from services.kernel.http.commands import CommandAnswer, CommandDesk
 from services.kernel.http.openapi import Operation, Parameter, command, describe
 from services.kernel.intake import field_errors, wrong_fields
 from services.kernel.refusal import Refusal, invalid
@@ -166,12 +166,7 @@ class PeriodsHttp:
         """The handler that closes a month, which its address names."""
         name, hidden = "close_period", frozenset({_FIGURES})
         told = command(self._policy, name, COMMANDS[name], CommandAnswer, "finance", EXAMPLES[name], hidden=hidden)
-
-        @describe(told)
-        async def close(request: web.Request) -> web.Response:
-            return await self._desk.take(request, name, lambda _: Target(BOOKS, fields=dict(request.match_info)))
-
-        return close
+        return books_command(self._desk, name, told)
 
     async def _prepare(self, _: str, body: dict[str, Any]) -> dict[str, Any]:
         """Complete the command with what the books hold of the month, which no sender may say."""
@@ -227,9 +222,8 @@ class PeriodsHttp:
             return _Now(await draft_of(reads, periods.positions, month, position), cut_off_at)
 
     async def _periods(self) -> Periods:
-        async with self._service.files.reading(BOOKS) as (file, _):
-            assert isinstance(file, Books)
-            return Periods(file.periods.closed)
+        async with reading_books(self._service) as (books, _):
+            return Periods(books.periods.closed)
 
     # -- reading
 
@@ -346,13 +340,8 @@ def _unsound(draft: Draft, periods: Periods) -> Iterator[Refusal]:
 
 def _document(report: PeriodReport, /, **said: Any) -> PeriodDocument:
     own = msgspec.structs.asdict(report) | {"debit_fen": report.debit_fen, "credit_fen": report.credit_fen}
-    own |= {"accounts": [*map(_row, report.accounts)], "totals": [*map(_row, report.totals)]}
+    own |= {"accounts": [*map(trial_row, report.accounts)], "totals": [*map(trial_row, report.totals)]}
     return PeriodDocument(**own, **said)
-
-
-def _row(one: AccountSum) -> Row:
-    """An account as a trial balance has it."""
-    return Row(one.account, one.party, one.opening_fen, one.debit_fen, one.credit_fen, one.closing_fen)
 
 
 def _warnings(report: PeriodReport, misposted: int = 0) -> Iterator[Said]:

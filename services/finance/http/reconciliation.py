@@ -10,17 +10,19 @@ from aiohttp import web
 
 from contracts.policy import Policy
 from services.finance.discrepancy_document import Billed, Posted, bills_say, books_say
-from services.finance.domain.books import BOOKS, Books
+from services.finance.domain.books import BOOKS
 from services.finance.domain.discrepancies import COMMANDS as OF_DISCREPANCIES
 from services.finance.domain.discrepancies import not_known
 from services.finance.domain.runs import COMMANDS as OF_RUNS
 from services.finance.domain.runs import Found, Made, Reconcile, raised
+from services.finance.http.commands import books_command
+from services.finance.reading import reading_books
 from services.finance.reconciliation import Reconciler, Reconciliation, Request
 from services.finance.reconciliation_totals import DayTotals, totals_of
 from services.finance.reconciling.outcome import Kind
+from services.finance.statements.ageing import age_of
 from services.finance.views import discrepancies as discrepancy_views
 from services.finance.views import runs as run_views
-from services.kernel.clock import SHOP_TIME
 from services.kernel.event_store import StoreUnavailable
 from services.kernel.files import Origin
 from services.kernel.http import lists
@@ -32,8 +34,10 @@ from services.kernel.http.trace import TRACE_ID
 from services.kernel.intake import field_errors, parse, wrong_fields
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
+from services.kernel.shop_time import shop_day
 
 TAG: Final = "finance"
+_ASSIGN: Final = "assign_discrepancy"
 #: What the border finds out, and nobody may say.
 _MADE: Final = "made"
 #: Discrepancies that are raised at a time.
@@ -135,6 +139,23 @@ class DiscrepancyDocument(DiscrepancyRow, frozen=True):
     books_say: Sequence[Posted] = ()
 
 
+class OpenKind(msgspec.Struct, frozen=True):
+    """Open discrepancies of a kind: how many, since which day, and what they sum to, ours and the bills'."""
+
+    kind: str
+    discrepancies: int
+    oldest_day: str
+    age_days: int
+    expected_fen: int
+    found_fen: int
+
+
+class OpenKinds(msgspec.Struct, frozen=True):
+    """Open discrepancies by kind, the oldest first."""
+
+    items: Sequence[OpenKind]
+
+
 def _run_shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **{name: msgspec.json.decode(row[name]) for name in ("bills", "order_channels")}}
 
@@ -142,8 +163,8 @@ def _run_shown(row: Mapping[str, Any]) -> dict[str, Any]:
 def _discrepancy_shown(now: datetime, row: Mapping[str, Any]) -> dict[str, Any]:
     lists_of = {name: msgspec.json.decode(row[name]) for name in ("rows", "events")}
     end = datetime.fromisoformat(row["closed_at"]) if row["closed_at"] else now
-    age = (end.astimezone(SHOP_TIME).date() - date.fromisoformat(row["day"])).days
-    return {**row, **lists_of, "closed_at": row["closed_at"] or None, "age_days": max(0, age)}
+    age_days = age_of(row["day"], shop_day(end))
+    return {**row, **lists_of, "closed_at": row["closed_at"] or None, "age_days": age_days}
 
 
 RUNS: Final = lists.Listing(
@@ -186,36 +207,35 @@ class ReconciliationHttp:
         """Every route of this subject."""
         every = self._discrepancies.handler(self._service, "Discrepancies, newest first", TAG)
         return [
-            web.post("/v1/reconciliations", self._told("reconcile", OF_RUNS, self.reconcile, frozenset({_MADE}))),
+            web.post("/v1/reconciliations", self._reconcile()),
             web.get("/v1/reconciliations", RUNS.handler(self._service, "Reconciliations, newest first", TAG)),
             web.get("/v1/reconciliations/preview", self.preview),
             web.get("/v1/reconciliations/{run}", self.read_run),
             web.get("/v1/reconciliations/{run}/check", self.check_run),
             web.get("/v1/discrepancies", every),
+            web.get("/v1/discrepancies/open-kinds", self.read_open_kinds),
             web.get("/v1/discrepancies/{discrepancy}", self.read_discrepancy),
             web.post(
                 "/v1/discrepancies/{discrepancy}/assign",
-                self._told("assign_discrepancy", OF_DISCREPANCIES, self.assign),
+                books_command(self._desk, _ASSIGN, self._told(_ASSIGN, OF_DISCREPANCIES)),
             ),
         ]
 
-    def _told(self, name: str, specs: Any, take: Any, hidden: frozenset[str] = frozenset()) -> Any:
-        """A command's handler with its description."""
-        operation = command(self._policy, name, specs[name], CommandAnswer, TAG, EXAMPLES[name], hidden=hidden)
-
-        @describe(operation)
-        async def handler(request: web.Request) -> web.Response:
-            answer: web.Response = await take(request)
-            return answer
-
-        return handler
+    def _told(self, name: str, specs: Any, hidden: frozenset[str] = frozenset()) -> Operation:
+        """A command's description."""
+        return command(self._policy, name, specs[name], CommandAnswer, TAG, EXAMPLES[name], hidden=hidden)
 
     # -- reconciling
 
-    async def reconcile(self, request: web.Request) -> web.Response:
-        """Compare, note what agrees, and raise what does not."""
-        _ORIGIN.set(Origin(actor_of(request), request[TRACE_ID]))
-        return await self._desk.take(request, "reconcile", lambda _: Target(BOOKS))
+    def _reconcile(self) -> Any:
+        """The handler that compares, notes what agrees, and raises what does not."""
+
+        @describe(self._told("reconcile", OF_RUNS, frozenset({_MADE})))
+        async def reconcile(request: web.Request) -> web.Response:
+            _ORIGIN.set(Origin(actor_of(request), request[TRACE_ID]))
+            return await self._desk.take(request, "reconcile", lambda _: Target(BOOKS))
+
+        return reconcile
 
     async def _prepare(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Complete the command with what the comparison came to. Whoever may not give it is told so without one."""
@@ -259,9 +279,8 @@ class ReconciliationHttp:
 
     async def _new(self, done: Reconciliation) -> list[Found]:
         """Those discrepancies that the books do not know."""
-        async with self._service.files.reading(BOOKS) as (file, _):
-            assert isinstance(file, Books)
-            return [_given(one) for one in not_known(file.discrepancies, done.found)]
+        async with reading_books(self._service) as (books, _):
+            return [_given(one) for one in not_known(books.discrepancies, done.found)]
 
     async def _raise(self, found: Sequence[Found], run: str, origin: Origin) -> None:
         await self._service.files.record(
@@ -326,9 +345,8 @@ class ReconciliationHttp:
     async def _made(self, request: web.Request) -> dict[str, Any]:
         """The run that a request names; raises `Refusal`."""
         name = request.match_info["run"]
-        async with self._service.files.reading(BOOKS) as (file, _):
-            assert isinstance(file, Books)
-            rows = run_views.rows(file, [name])["run_view"]
+        async with reading_books(self._service) as (books, _):
+            rows = run_views.rows(books, [name])["run_view"]
         if not rows:
             raise Refusal("unknown_run", run=name[:64])
         return _run_shown(rows[0])
@@ -364,10 +382,16 @@ class ReconciliationHttp:
 
     # -- discrepancies
 
-    async def assign(self, request: web.Request) -> web.Response:
-        """Say who looks after it."""
-        fields = {"discrepancy": request.match_info["discrepancy"]}
-        return await self._desk.take(request, "assign_discrepancy", lambda _: Target(BOOKS, fields=fields))
+    @describe(Operation(summary="Open discrepancies by kind, with their age", tag=TAG, answer=OpenKinds))
+    async def read_open_kinds(self, _: web.Request) -> web.Response:
+        """How many are open of each kind, and since when."""
+        today = shop_day(self._service.clock.now())
+        rows = await self._service.store.query(
+            "SELECT kind, count(*) AS discrepancies, min(day) AS oldest_day,"
+            " CAST(sum(expected_fen) AS BIGINT) AS expected_fen, CAST(sum(found_fen) AS BIGINT) AS found_fen"
+            " FROM discrepancy_view WHERE state = 'open' GROUP BY kind ORDER BY min(day), kind"
+        )
+        return lists.json(OpenKinds([OpenKind(age_days=age_of(row["oldest_day"], today), **row) for row in rows]))
 
     @describe(
         Operation(
@@ -381,9 +405,8 @@ class ReconciliationHttp:
     async def read_discrepancy(self, request: web.Request) -> web.Response:
         """What the bills say, and what our events posted."""
         name = request.match_info["discrepancy"]
-        async with self._service.files.reading(BOOKS) as (file, version):
-            assert isinstance(file, Books)
-            rows = discrepancy_views.rows(file, [name])["discrepancy_view"]
+        async with reading_books(self._service) as (books, version):
+            rows = discrepancy_views.rows(books, [name])["discrepancy_view"]
         if not rows:
             raise Refusal("unknown_discrepancy", discrepancy=name[:64])
         row = _discrepancy_shown(self._service.clock.now(), rows[0])

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from services.finance.ledger.postings import Posting
-from services.finance.ledger.trial import month_of
+from services.kernel.shop_time import shop_month
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ def entries_of(postings: Iterable[Posting], chosen: Chosen, breaks: int = 0) -> 
     opening: dict[str, int] = {}
     entries = []
     for posting in sorted(filter(chosen.holds, postings), key=lambda posting: posting.time):
-        month = month_of(posting.time) if chosen.month else ""
+        month = shop_month(posting.time) if chosen.month else ""
         if month > chosen.month:
             break
         balances[posting.account] += posting.amount_fen

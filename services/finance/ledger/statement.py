@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from services.finance.ledger.postings import Posting
-from services.finance.ledger.trial import month_of
+from services.kernel.shop_time import shop_month
 
 #: What moves the balance of a party.
 MOVES: Final = ("charged", "reversed", "credited", "recovered")
@@ -53,7 +53,7 @@ def statement_of(postings: Iterable[Posting], party: str, month: str = "", break
     sums = dict.fromkeys(MOVES, 0)
     moves = []
     for posting in sorted((one for one in postings if is_move(one, party)), key=lambda one: one.time):
-        booked = month_of(posting.time) if month else ""
+        booked = shop_month(posting.time) if month else ""
         if booked > month:
             break
         balance += posting.amount_fen

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
 from typing import Final
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from services.finance.ledger.accounts import CHART
 from services.finance.ledger.identities import TEXTS, Break
 from services.finance.ledger.postings import Posting
-from services.kernel.clock import SHOP_TIME
+from services.kernel.shop_time import shop_day, shop_month
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _PLACES: Final = {code: place for place, code in enumerate(CHART)}
@@ -20,11 +19,6 @@ _PLACES: Final = {code: place for place, code in enumerate(CHART)}
 def is_month(text: str) -> bool:
     """Whether it is written like a month: `2026-10`."""
     return _MONTH.fullmatch(text) is not None
-
-
-def month_of(time: datetime) -> str:
-    """The month of the shop's in which something is booked: `2026-10`."""
-    return time.astimezone(SHOP_TIME).strftime("%Y-%m")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -64,15 +58,15 @@ class Trial:
         self._opening: Counter[tuple[str, str]] = Counter()
         self._debit: Counter[tuple[str, str]] = Counter()
         self._credit: Counter[tuple[str, str]] = Counter()
-        self._days: Counter[date] = Counter()
+        self._days: Counter[str] = Counter()
         self.postings = 0
 
     def add(self, postings: Iterable[Posting]) -> None:
         """Take the postings of one order."""
         for posting in postings:
             self.postings += 1
-            self._days[posting.time.astimezone(SHOP_TIME).date()] += posting.amount_fen
-            month = month_of(posting.time) if self._month else ""
+            self._days[shop_day(posting.time)] += posting.amount_fen
+            month = shop_month(posting.time) if self._month else ""
             key = posting.account, posting.party
             if month < self._month:
                 self._opening[key] += posting.amount_fen

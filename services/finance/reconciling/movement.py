@@ -1,6 +1,7 @@
 """A movement of money and its witnesses, put together step by step."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,9 @@ from services.finance.reconciling.items import (
     reference_of,
 )
 
+#: The first rule: our reference and the amount.
+EXACT: Final = "exact"
+
 
 class Movement(msgspec.Struct, gc=False, eq=False):
     """Money that moved once; all its witnesses of one sort come to `amount_fen` together."""
@@ -23,7 +27,7 @@ class Movement(msgspec.Struct, gc=False, eq=False):
     postings: tuple[OurPosting, ...] = ()
     trade: tuple[BillRow, ...] = ()
     fund: tuple[BillRow, ...] = ()
-    rule: str = "exact"
+    rule: str = EXACT
     key: tuple[str, int] | None = None
     """What it is found by, where that is one reference and its amount."""
     settled: bool = False

@@ -7,7 +7,6 @@ from typing import Final, TypeAlias
 from services.finance.reconciling.items import TRANSFER, is_payout, reference_of
 from services.finance.reconciling.movement import Movement, merged
 
-EXACT: Final = "exact"
 CHANNEL_REF: Final = "channel_ref"
 ORDER_SUM: Final = "order_sum"
 ROLL_UP: Final = "roll_up"

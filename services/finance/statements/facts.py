@@ -1,13 +1,13 @@
 """What indicators count: orders, cases, answers, ratings, agents and carriers, added up by the database."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from services.finance.periods import Condition
 from services.finance.statements.scope import Scope
-from services.kernel.clock import SHOP_TIME
 from services.kernel.event_store import Reads
+from services.kernel.shop_time import begin_of
 from services.kernel.views import utc
 
 Row = Mapping[str, Any]
@@ -32,14 +32,10 @@ class Span(NamedTuple):
     @property
     def orders(self) -> Condition:
         """Orders (`o`) that were placed on these days; months are there for their index."""
-        first = utc(_midnight(self.first)) if self.first else ""
-        behind = utc(_midnight(self.last) + timedelta(days=1))
+        first = utc(begin_of(self.first)) if self.first else ""
+        behind = utc(begin_of(self.last) + timedelta(days=1))
         sql = "o.ordered_month >= ? AND o.ordered_month <= ? AND o.ordered_at >= ? AND o.ordered_at < ?"
         return Condition(sql, [self.first[:7], self.last[:7], first, behind])
-
-
-def _midnight(day: str) -> datetime:
-    return datetime.combine(date.fromisoformat(day), time.min, SHOP_TIME)
 
 
 async def order_sums(reads: Reads, span: Span) -> Row:

@@ -13,13 +13,11 @@ from services.finance.statements.balance import balances
 from services.finance.statements.scope import AsAt, Scope
 from services.kernel.event_store import Reads
 
-#: What makes a party's balance: losses that it bears, less what was recovered of them. What a party outside the
-#: business bears is posted twice more, as recoverable and as a claim, which make nothing together and are left out.
-_BALANCE: Final = Condition(
-    "p.account IN ('losses', 'recoverable', 'claims')"
-    " AND NOT (p.account IN ('recoverable', 'claims') AND p.memo IN ('charged', 'reversed', 'credited'))",
-    [],
-)
+#: What a party outside the business bears is posted twice more, as recoverable and as a claim, which make nothing
+#: together.
+TWICE: Final = "p.account IN ('recoverable', 'claims') AND p.memo IN ('charged', 'reversed', 'credited')"
+#: What makes a party's balance: losses that it bears, less what was recovered of them.
+BALANCE: Final = Condition(f"p.account IN ('losses', 'recoverable', 'claims') AND NOT ({TWICE})", [])
 _MEMOS: Final = ("charged", "reversed", "credited", "recovered", "correction")
 
 #: Cases and moves that one document tells; its sums hold them all.
@@ -79,8 +77,8 @@ class PartyStatement(msgspec.Struct, frozen=True):
 
 async def parties(reads: Reads, scope: Scope) -> Parties:
     """Every party that bears something, or did."""
-    rows = await balances(reads, scope, _BALANCE, ["party"], _MEMOS)
-    items = await open_items(reads, scope, _BALANCE, "party")
+    rows = await balances(reads, scope, BALANCE, ["party"], _MEMOS)
+    items = await open_items(reads, scope, BALANCE, "party")
     ages = ageing_by(items, scope.last_day)
     told = [PartyRow(**_figures(row), party=row["party"], ageing=ages.get(row["party"], Ageing())) for row in rows]
     shown = [one for one in told if one.opening_fen or one.closing_fen or _moved(one)]
@@ -90,7 +88,7 @@ async def parties(reads: Reads, scope: Scope) -> Parties:
 
 async def party_statement(reads: Reads, scope: Scope, party: str) -> PartyStatement:
     """What one party was charged, case by case and event by event."""
-    where = Condition(f"{_BALANCE.sql} AND p.party = ?", [party])
+    where = Condition(f"{BALANCE.sql} AND p.party = ?", [party])
     items = await open_items(reads, scope, where, "case_id")
     since = open_since(items)
     rows = await balances(reads, scope, where, ["party"], _MEMOS)

@@ -6,11 +6,10 @@ from typing import Final
 import msgspec
 
 from services.finance.domain.periods import next_month
-from services.finance.ledger.trial import month_of
 from services.finance.periods import Condition, calendar
-from services.kernel.clock import SHOP_TIME
 from services.kernel.event_store import Reads
 from services.kernel.refusal import invalid
+from services.kernel.shop_time import SHOP_TIME, shop_month
 
 #: No shop has sold anything earlier; calendars end somewhere.
 _EARLIEST: Final = "1970-01"
@@ -46,7 +45,7 @@ async def scope_of(reads: Reads, month: str, as_at: AsAt) -> Scope:
     if not month:
         everything = months.inside("")
         return Scope("", as_at, "", today.isoformat(), everything, everything)
-    await _must_have_begun(reads, month, month_of(as_at.time))
+    await must_have_begun(reads, month, as_at)
     first, last = days_of(month)
     last_day = min(last, max(today, first))
     within, by_end = months.inside(month), months.before(next_month(month))
@@ -58,14 +57,16 @@ def days_of(month: str) -> tuple[date, date]:
     return date.fromisoformat(f"{month}-01"), date.fromisoformat(f"{next_month(month)}-01") - timedelta(days=1)
 
 
-async def _must_have_begun(reads: Reads, month: str, present: str) -> None:
-    """By the clock, or by what is posted: events may be of a shop whose clock is ahead."""
+async def must_have_begun(reads: Reads, month: str, as_at: AsAt, field: str = "month") -> None:
+    """Raises `Refusal` `invalid` for a month that no shop has lived, or lives yet: by the clock, or by what is posted,
+    as events may be of a shop whose clock is ahead."""
     if month < _EARLIEST:
-        raise invalid("month", "range", f"不能早于 {_EARLIEST}", f"must not be before {_EARLIEST}")
+        raise invalid(field, "range", f"不能早于 {_EARLIEST}", f"must not be before {_EARLIEST}")
+    present = shop_month(as_at.time)
     if month <= present:
         return
     [row] = await reads.query("SELECT MAX(p.month) AS month FROM postings p")
     last = max(present, row["month"] or "")
     if month > last:
         zh, en = f"{month} 还没有开始,最近的月份是 {last}", f"has not begun: the latest month is {last}"
-        raise invalid("month", "future", zh, en)
+        raise invalid(field, "future", zh, en)

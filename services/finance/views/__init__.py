@@ -16,7 +16,7 @@ from services.finance.views import (
     periods,
     runs,
 )
-from services.kernel.views import Row
+from services.kernel.views import EventViews, Row
 
 _OF_CASES = (case_facts, insurance)
 _OF_BOOKS = (mappings, bills, runs, discrepancies, corrections, periods)
@@ -30,7 +30,7 @@ def _owners() -> Iterator[tuple[str, str]]:
         yield from ((table, columns[0]) for table, columns in subject.TABLES.items())
 
 
-class FinanceViews:
+class FinanceViews(EventViews[OrderBooks | Books]):
     """Rows of finance."""
 
     tables: Mapping[str, Sequence[str]] = dict(

@@ -11,7 +11,7 @@ from contracts.events.orders import Line
 from services.finance.domain.books import Books
 from services.finance.domain.case_facts import CaseFact
 from services.finance.domain.order import OrderBooks
-from services.kernel.clock import SHOP_TIME
+from services.kernel.shop_time import shop_day
 from services.kernel.views import Row, utc
 
 CASES = (
@@ -83,7 +83,7 @@ def _case_rows(order_id: str, case: CaseFact, lines: Mapping[str, Line]) -> Iter
         "case_id": case.case_id,
         "order_id": order_id,
         "opened_at": utc(case.opened_at),
-        "opened_day": case.opened_at.astimezone(SHOP_TIME).date().isoformat(),
+        "opened_day": shop_day(case.opened_at),
         "problem": case.problem,
         "reason": case.reason,
         "cause": case.cause,

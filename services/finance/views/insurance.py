@@ -7,7 +7,7 @@ import msgspec
 
 from services.finance.domain.insurance import Claim
 from services.finance.domain.order import OrderBooks
-from services.kernel.clock import SHOP_TIME
+from services.kernel.shop_time import shop_day
 from services.kernel.views import Row, utc
 
 CLAIMS: Final = (
@@ -62,7 +62,7 @@ def _row(file: OrderBooks, case_id: str, claim: Claim) -> Row:
         "deducted_fen": claim.deducted_fen,
         "lost_fen": claim.lost_fen,
         "difference": difference.kind if difference else "",
-        "day": difference.time.astimezone(SHOP_TIME).date().isoformat() if difference else "",
+        "day": shop_day(difference.time) if difference else "",
         "expected_fen": difference.expected_fen if difference else 0,
         "found_fen": difference.found_fen if difference else 0,
         "events": msgspec.json.encode(difference.events if difference else ()).decode(),

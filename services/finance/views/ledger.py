@@ -7,7 +7,7 @@ from contracts.events.orders import Order
 from services.finance.domain.books import Books
 from services.finance.domain.order import OrderBooks
 from services.finance.ledger.postings import Posting
-from services.kernel.clock import SHOP_TIME
+from services.kernel.shop_time import shop_day, shop_month
 from services.kernel.views import Row, utc
 
 #: The account that is kept by what only the order says.
@@ -86,7 +86,7 @@ def _corrected(file: Books, positions: Mapping[str, int]) -> Sequence[Row]:
 
 def _row(posting: Posting, line: int, position: int) -> Row:
     """All columns but the case's, which is called differently."""
-    day = posting.time.astimezone(SHOP_TIME).date().isoformat()
+    day = shop_day(posting.time)
     return {
         "event_id": posting.event_id,
         "line": line,
@@ -110,7 +110,7 @@ def _order_row(file: OrderBooks, order: Order) -> Row:
         "order_id": file.order_id,
         "channel": file.channel,
         "ordered_at": utc(order.ordered_at),
-        "ordered_month": order.ordered_at.astimezone(SHOP_TIME).strftime("%Y-%m"),
+        "ordered_month": shop_month(order.ordered_at),
         "paid_fen": sum(line.paid_fen for line in order.lines),
         "carrier": order.carrier,
         "insured": int(order.freight_insurance is not None),

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from services.finance.bills.mapping import TableMapping
 from services.finance.bills.reading import Bill, Report
 from services.finance.bills.rows import BillKind, Expected, Row, RowKind, Status
-from services.finance.bills.times import SHOP_ZONE
+from services.kernel.shop_time import SHOP_TIME
 from services.sample import writing
 
 MERCHANT: Final = "1627859777"
 PID: Final = "2088123456789012"
-DAY: Final = datetime(2026, 5, 1, tzinfo=SHOP_ZONE)
+DAY: Final = datetime(2026, 5, 1, tzinfo=SHOP_TIME)
 
 
 def wechat_payment(number: int, amount_fen: int, fee_fen: int = 0, **changes: Any) -> Row:

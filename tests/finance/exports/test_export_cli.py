@@ -10,6 +10,7 @@ import openpyxl
 import pytest
 from beancount import loader
 
+from services.finance.exports.making import NAMES, order_of
 from tests.cli.conftest import _logging
 from tests.cli.terminal import Server, Told, aftersales
 from tests.finance.booked import booked
@@ -94,6 +95,11 @@ def test_server_hands_out_the_same_file(folder: Path, tmp_path: Path) -> None:
         with _get(server, "/v1/exports/bills?format=csv&lang=en") as answer:
             assert answer.headers["Content-Disposition"] == 'attachment; filename="aftersales-bills.csv"'
             assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        with _get(server, "/v1/exports") as answer:
+            kinds = {one["export"]: one["formats"] for one in json.load(answer)["items"]}
+        assert (set(kinds), kinds["journal"]) == (set(NAMES), ["beancount"])
+        for name, formats in kinds.items():
+            assert all(order_of(name, format, "", "zh").format == format for format in formats)
         with pytest.raises(urllib.error.HTTPError) as unknown:
             _get(server, "/v1/exports/secrets?format=csv")
         with unknown.value as said:

@@ -6,18 +6,11 @@ import pytest
 
 from services.finance.ledger.postings import Posting
 from services.finance.ledger.report import check_of
-from services.finance.ledger.trial import Row, Trial, is_month, month_of
+from services.finance.ledger.trial import Row, Trial, is_month
 
 
 def _posting(account: str, amount_fen: int, time: str) -> Posting:
     return Posting(account, amount_fen, "TB1", "TB1-1", "", "E1", "payout.failed", datetime.fromisoformat(time), "", "")
-
-
-def test_a_month_is_the_shops_wherever_the_time_was_written() -> None:
-    """What happens in the last hours of a month of UTC is booked in the next month of the shop's."""
-    assert month_of(datetime.fromisoformat("2026-10-31T17:00:00+00:00")) == "2026-11"
-    assert month_of(datetime.fromisoformat("2026-11-01T00:00:00+08:00")) == "2026-11"
-    assert month_of(datetime.fromisoformat("2026-10-31T23:59:59+08:00")) == "2026-10"
 
 
 @pytest.mark.parametrize("text", ["2026-13", "2026-00", "2026-1", "26-10", "2026-10-01", "October", "", "2026-10\n"])

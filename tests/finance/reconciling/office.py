@@ -46,15 +46,9 @@ class Office:
         return bill
 
     def bills(self) -> None:
-        """What WeChat Pay delivered of these days: one refund of ours, one of nobody's, a payment, and its fee."""
-        paid_back = wechat_refund(1, 500, refund_ref="HB1", occurred_at=at("2026-10-05"))
-        unknown = wechat_refund(2, 300, refund_ref="TB9-1:refund:F1", order_ref="TB9", occurred_at=at("2026-10-05", 13))
-        sale, later = (
-            wechat_payment(number, 9_000, occurred_at=at(day)) for number, day in ((3, "2026-10-02"), (4, "2026-10-07"))
-        )
-        trade = [sale, paid_back, unknown, later]
-        self.take_in(writing.wechat_trade(trade), "trade.csv")
-        self.take_in(writing.wechat_fund([*_moved(trade)]), "fund.csv")
+        """Take in what WeChat Pay delivered."""
+        for name, content in delivered().items():
+            self.take_in(content, name)
 
     def reconcile(self, who: str = CLERK, **said: Any) -> Answer:
         """Reconcile the days."""
@@ -75,6 +69,18 @@ class Office:
         """What the tables hold."""
         rows: list[dict[str, Any]] = self.server.run(self.shop.finance.store.query(sql))
         return rows
+
+
+def delivered() -> dict[str, str]:
+    """What WeChat Pay delivered of these days, by the names of the files: one refund of ours, one of nobody's, a
+    payment, and its fee."""
+    paid_back = wechat_refund(1, 500, refund_ref="HB1", occurred_at=at("2026-10-05"))
+    unknown = wechat_refund(2, 300, refund_ref="TB9-1:refund:F1", order_ref="TB9", occurred_at=at("2026-10-05", 13))
+    sale, later = (
+        wechat_payment(number, 9_000, occurred_at=at(day)) for number, day in ((3, "2026-10-02"), (4, "2026-10-07"))
+    )
+    trade = [sale, paid_back, unknown, later]
+    return {"trade.csv": writing.wechat_trade(trade), "fund.csv": writing.wechat_fund([*_moved(trade)])}
 
 
 def _moved(trade: list[Row]) -> list[Row]:

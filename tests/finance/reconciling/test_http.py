@@ -54,6 +54,22 @@ def test_what_does_not_agree_is_raised_once(office: Office) -> None:
     assert len(office.discrepancies()) == 2
 
 
+def test_open_discrepancies_are_counted_by_kind(office: Office) -> None:
+    """How many of each kind are open, since when, and what they sum to; the same as the list has."""
+    open_ = office.discrepancies("&state=open")
+    assert office.get("/v1/discrepancies/open-kinds")["items"] == [
+        {
+            "kind": one["kind"],
+            "discrepancies": 1,
+            "oldest_day": "2026-10-05",
+            "age_days": 3,
+            "expected_fen": one["expected_fen"],
+            "found_fen": one["found_fen"],
+        }
+        for one in sorted(open_, key=lambda one: str(one["kind"]))
+    ]
+
+
 def test_run_is_told_with_its_days_and_can_be_made_again(office: Office) -> None:
     """The totals of each day from both bills; made anew from the same inputs, it is the same to the byte."""
     runs = office.get("/v1/reconciliations?wait=true&channel=wechat")["items"]

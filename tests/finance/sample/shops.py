@@ -25,6 +25,7 @@ class Played:
 
     def __init__(self, year: Year) -> None:
         self.year = year
+        self.folder = Path()
         self.events: dict[str, list[tuple[str, str, str]]] = {}
         self.ledger: list[OrderLedger] = []
         self.movements: Sequence[Movement] = []
@@ -42,6 +43,7 @@ class Played:
 async def played(folder: Path, year: Year, each: int, *, books: bool = False) -> Played:
     """Play a plan, and have the bills written of each month when it is over; with `books`, have it closed too."""
     result = Played(year)
+    result.folder = folder / "data"
     async with shop_at_work(folder / "data", year) as shop:
         deliveries = Deliveries(year, shop.channels, each)
         for month in year.months:

@@ -12,11 +12,18 @@ from contracts.events import cases as c
 from contracts.events.finance import Leg
 from services.finance.statements.deposits import deposits
 from services.finance.statements.indicators import DefectRules, indicators
+from services.finance.statements.losses import GROUPINGS as LOSS_GROUPINGS
+from services.finance.statements.losses import Asked, Place, loss_cases, losses
+from services.finance.statements.months import months_of
 from services.finance.statements.party import parties, party_statement
+from services.finance.statements.recoveries import recoveries
 from services.finance.statements.refunds import GROUPINGS, refunds
+from services.finance.statements.scope import AsAt
 from services.finance.statements.suspense import suspense
 from services.stack.postgres import PostgresCluster
 from tests.finance.statements.shop import (
+    EXTERNAL,
+    NOW,
     SmallShop,
     assessed,
     charged,
@@ -64,6 +71,14 @@ async def statements(shop: SmallShop) -> Sequence[bytes]:
         told += [await deposits(shop.store, scope), await suspense(shop.store, scope)]
         told += [await refunds(shop.store, scope, by) for by in GROUPINGS]
         told += [await indicators(shop.store, scope, DefectRules(cases=2, days=60))]
+        told += [await recoveries(shop.store, scope, EXTERNAL)]
+    as_at = AsAt(shop.position, NOW)
+    months = await months_of(shop.store, "2026-09", "2026-11", as_at)
+    for by in LOSS_GROUPINGS:
+        found = await losses(shop.store, months, as_at, Asked(by, {"party": "courier", "sku": "LOCK-A1"}))
+        told += [found, await losses(shop.store, months, as_at, Asked(by, {}))]
+        asked = months, as_at, Asked(by, {}), found.rows[0].key, 3
+        told += [await loss_cases(shop.store, *asked, after) for after in (None, Place(500, "TB2-1"))]
     await shop.store.close()
     return [msgspec.json.encode(one) for one in told]
 

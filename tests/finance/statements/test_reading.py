@@ -77,6 +77,20 @@ async def test_statements_over_http(shop: Shop) -> None:
     refunds = await told("statements/refunds?by=sku&month=2026-10")
     assert [(row["key"], row["refunded_fen"]) for row in refunds["rows"]] == [("LOCK-A1", 129_900)]
     assert refunds["total"]["goods_fen"] == held["sales_returned", ""]
+    losses = await told("statements/losses?by=party&first_month=2026-10&last_month=2026-10")
+    assert {row["key"]: row["net_fen"] for row in losses["rows"]} == {"": held["suspense", ""], "courier/YTO": 1_100}
+    assert (losses["months"], losses["trends"][1]["recovered_fen"]) == (["2026-10"], [400])
+    behind = await told("statements/losses/cases?by=party&group=courier/YTO&limit=1")
+    assert [(one["case_id"], one["loss_fen"]) for one in behind["items"]] == [("TB2-1", 1_500)]
+    assert (behind["total"]["loss_fen"], behind["has_more"], len(behind["months"])) == (1_500, False, 12)
+    [first] = (await told("statements/losses/cases?by=channel&group=taobao&limit=1"))["items"]
+    after = f"{first['loss_fen']}:{first['case_id']}"
+    [second] = (await told(f"statements/losses/cases?by=channel&group=taobao&after={after}"))["items"]
+    assert (first["case_id"], second["case_id"]) == ("TB1-1", "TB2-1")
+    owed = await told("statements/recoveries")
+    assert [(row["party"], row["closing_fen"], row["open_cases"]) for row in owed["parties"]] == [
+        ("courier/YTO", 1_100, 1)
+    ]
     indicators = await told("indicators?month=2026-10&defect_cases=1&defect_share_bp=0")
     assert indicators["refund_rate"] == {"numerator": 1, "denominator": 2, "bp": 5_000}
     assert [row["agent"] for row in indicators["agents"]] == ["agent/小李"]
@@ -92,6 +106,17 @@ REFUSED = (
     ("statements/parties/production/小张", "party"),
     ("statements/refunds?by=agent", "by"),
     ("indicators?defect_cases=0", "defect_cases"),
+    ("statements/losses?by=agent", "by"),
+    ("statements/losses?first_month=2026-13", "first_month"),
+    ("statements/losses?last_month=2027-01", "last_month"),
+    ("statements/losses?sku=", "sku"),
+    ("statements/losses?group=x", "group"),
+    ("statements/losses/cases", "group"),
+    ("statements/losses/cases?by=month&group=2020-01", "group"),
+    ("statements/losses/cases?by=month&group=october", "group"),
+    ("statements/losses/cases?group=x&after=last", "after"),
+    ("statements/losses/cases?group=x&limit=0", "limit"),
+    ("statements/recoveries?by=party", "by"),
     ("indicators?defect_days=1.5", "defect_days"),
 )
 

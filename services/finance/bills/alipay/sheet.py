@@ -11,7 +11,7 @@ from services.finance.bills.examination import Examination
 from services.finance.bills.lines import Lines, records
 from services.finance.bills.mistakes import Unreadable, Wrong
 from services.finance.bills.rows import Row
-from services.finance.bills.times import SHOP_ZONE
+from services.kernel.shop_time import SHOP_TIME
 
 CHANNEL: Final = "alipay"
 
@@ -132,6 +132,6 @@ def _merchant(account: str, expected: str) -> str:
 
 def _date(text: str, field: str) -> datetime:
     try:
-        return datetime.strptime(text.strip(), _MOMENT).replace(tzinfo=SHOP_ZONE)
+        return datetime.strptime(text.strip(), _MOMENT).replace(tzinfo=SHOP_TIME)
     except ValueError:
         raise Wrong("time", field, found=text, wanted="2026年01月02日 00:00:00") from None

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from services.cli.words import Words
-from services.kernel.clock import SHOP_TIME
 from services.kernel.money import yuan
+from services.kernel.shop_time import SHOP_TIME
+from services.wording.words import Words
 
 #: What fields are called, in zh and en; in the order in which an event has them.
 LABELS: Final[Mapping[str, tuple[str, str]]] = {
