@@ -1,6 +1,6 @@
 """The shop's rules as data: problems, causes, limits, promises and texts, versioned and open to overrides."""
 
-from contracts.policy.loader import load_policy, load_policy_file
+from contracts.policy.loader import load_policy, load_policy_file, load_policy_text
 from contracts.policy.model import (
     Authority,
     Cause,
@@ -30,4 +30,5 @@ __all__ = [
     "Texts",
     "load_policy",
     "load_policy_file",
+    "load_policy_text",
 ]

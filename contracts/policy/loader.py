@@ -13,6 +13,8 @@ import yaml
 from contracts.policy.model import Policy, Text
 from contracts.policy.validation import Mistake, Path, Place, PolicyInvalid, find_mistakes, write_path
 
+#: Levels of a text from outside.
+_DEEPEST = 32
 _FILES = ("limits.yaml", "problems.yaml", "causes.yaml", "texts.yaml")
 
 
@@ -39,6 +41,23 @@ def load_policy_file(path: str | FilePath) -> Policy:
     OSError when the file cannot be read, PolicyInvalid when it says something wrong.
     """
     return _overridden(_parse(FilePath(path).read_bytes(), str(path)))
+
+
+def load_policy_text(text: str) -> Policy:
+    """The policy in force with the override that a YAML text holds, from whomever it comes; mistakes come with their
+    lines. PolicyInvalid also for aliases and deep nesting, which could stand for a text of any length.
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
+                message = Text("不接受别名(*)和过深的嵌套", "takes no aliases (*) and no deep nesting")
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise PolicyInvalid([Mistake("policy", message, Place("", line))])
+    except yaml.YAMLError:
+        pass  # told with its line below
+    return _overridden(_parse(text.encode(errors="replace"), ""))
 
 
 def _overridden(override: _Document) -> Policy:

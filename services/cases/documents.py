@@ -1,13 +1,12 @@
 """What a case and an order look like to those who read them: state, money so far and the timeline."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from contracts.event import type_of
-from contracts.events.cases import PersonalDataErased, ReshipmentItem
+from contracts.events.cases import ReshipmentItem
 from contracts.events.orders import Order
 from contracts.policy import Policy, Problem, Text
 from services.cases.domain.case import Case, Proposal, Return
@@ -20,8 +19,6 @@ from services.kernel.http.past import Seen
 from services.kernel.log import Record
 
 T = TypeVar("T")
-#: What people wrote about an order was erased: of the order, and so of all its cases.
-_ERASED: Final = type_of(PersonalDataErased)
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +26,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseLine(Document, frozen=True, kw_only=True):
-    """Units of an order line that the case is about."""
+    """Units of an order line that the case is about; `sku` and `kind` as the order has them now."""
 
     line_id: str
     quantity: int
+    sku: str = ""
+    kind: str = ""
 
 
 class PromiseState(Document, frozen=True, kw_only=True):
@@ -119,6 +118,8 @@ class ReshipmentDocument(Document, frozen=True, kw_only=True):
     requested_at: datetime
     status: str
     held_stock: bool
+    carrier: str
+    tracking_no: str
 
 
 class ReturnDocument(Document, frozen=True, kw_only=True):
@@ -229,9 +230,13 @@ class CaseDocument(Document, frozen=True, kw_only=True):
 
 
 class Happening(Document, frozen=True, kw_only=True):
-    """An event on the timeline; `data` is as the event's schema says, `label` is what it is called."""
+    """An event on the timeline; `data` is as the event's schema says, `label` is what it is called. `version` is the
+    one that it made of the order's file: what is later than a version is what happened since. `position` is the one in
+    the log of cases: as of it, the case is as the event left it."""
 
     id: str
+    position: int
+    version: int
     time: datetime
     type: str
     label: Text | None
@@ -243,12 +248,24 @@ class Happening(Document, frozen=True, kw_only=True):
 
 class CaseInFull(CaseDocument, frozen=True, kw_only=True):
     """A case with all that happened, and every command with whether it can be given. `as_of`: of when it is, null for
-    now; what refunds and liability decided is in it as far as cases had heard of it by then."""
+    now; what refunds and liability decided is in it as far as cases had heard of it by then. `earlier`: how many
+    happenings the timeline leaves out before its first."""
 
     next_actions: Sequence[NextAction]
     version: int
     as_of: AsOf | None
     timeline: Sequence[Happening] = ()
+    earlier: int = 0
+
+
+class TimelinePage(Document, frozen=True, kw_only=True):
+    """A part of a case's timeline, oldest first. `earlier`: how many happenings there are before it; `before` is what
+    to ask for them with, null where there are none."""
+
+    case_id: str
+    items: Sequence[Happening]
+    earlier: int
+    before: int | None
 
 
 class OrderLineDocument(Document, frozen=True, kw_only=True):
@@ -280,9 +297,11 @@ def case_document(policy: Policy, file: OrderFile, case: Case) -> CaseDocument:
 
 
 def case_in_full(policy: Policy, seen: Seen[OrderFile], case: Case, next_actions: Sequence[NextAction]) -> CaseInFull:
-    """The same with next actions; its timeline is to be filled in."""
+    """The same with next actions; its timeline is to be filled in, so all of it is `earlier`."""
     fields = _fields(policy, seen.file, case)
-    return CaseInFull(**fields, next_actions=next_actions, version=seen.version, as_of=seen.as_of)
+    return CaseInFull(
+        **fields, next_actions=next_actions, version=seen.version, as_of=seen.as_of, earlier=case.happenings
+    )
 
 
 def _fields(policy: Policy, file: OrderFile, case: Case) -> dict[str, Any]:
@@ -294,7 +313,7 @@ def _fields(policy: Policy, file: OrderFile, case: Case) -> dict[str, Any]:
         "reason": case.reason,
         "description": case.description,
         "urgent": case.urgent,
-        "lines": [CaseLine(line_id=line_id, quantity=units) for line_id, units in case.lines.items()],
+        "lines": [_line(file, line_id, units) for line_id, units in case.lines.items()],
         "channel_refund_id": case.channel_refund_id,
         "assignee": case.assignee,
         "opened_at": case.opened_at,
@@ -309,6 +328,12 @@ def _fields(policy: Policy, file: OrderFile, case: Case) -> dict[str, Any]:
         **_money(case),
         "guide": _guide(policy.problems[case.problem]),
     }
+
+
+def _line(file: OrderFile, line_id: str, units: int) -> CaseLine:
+    line = file.lines.get(line_id)
+    named = {"sku": line.sku, "kind": line.kind} if line else {}
+    return CaseLine(line_id=line_id, quantity=units, **named)
 
 
 def _guide(problem: Problem) -> Guide:
@@ -412,21 +437,14 @@ def _causes_first(records: Iterable[Record]) -> list[Record]:
     return placed
 
 
-def happened_to(case_id: str, records: Iterable[Record]) -> Iterator[Record]:
-    """Of an order's records those of a case, and that what people wrote about the order was erased since it opened."""
-    is_open = False
-    for record in records:
-        is_open = is_open or record.subject == case_id
-        if record.subject == case_id or (is_open and record.type == _ERASED):
-            yield record
-
-
 def timeline(policy: Policy, records: Iterable[Record]) -> list[Happening]:
     """What happened, in the order in which it did, in all three services."""
     labels = policy.texts.events
     return [
         Happening(
             id=record.id,
+            position=record.position,
+            version=record.version,
             time=record.time,
             type=record.type,
             label=labels.get(record.type),

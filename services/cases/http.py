@@ -4,23 +4,28 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import structlog
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from contracts.event import Moment
 from contracts.policy import Policy
+from services.cases.case_timeline import count_since, last_of
+from services.cases.changes import OrderChanges
 from services.cases.difference import CaseDifference, difference
-from services.cases.documents import CaseInFull, OrderDocument, case_in_full, happened_to, order_document, timeline
+from services.cases.documents import CaseInFull, OrderDocument, TimelinePage, case_in_full, order_document, timeline
 from services.cases.domain.commands import OpenCase, RecordOrder, SubmitEvidence
 from services.cases.domain.domain import CASE_COMMANDS, CasesDomain
 from services.cases.domain.file import OrderFile
 from services.cases.domain.next_actions import NextAction, next_actions
+from services.cases.domain.stages import QUEUES, STAGES
 from services.cases.domain.stock import STOCK
 from services.cases.examples import EXAMPLES
 from services.cases.media import MediaAway, MediaStore, StoredFile, UnknownFile, UploadRefused
+from services.cases.search import Search
 from services.kernel.actor import LADDER, Actor
 from services.kernel.decider import Context
 from services.kernel.event_store import StoreUnavailable
@@ -29,7 +34,7 @@ from services.kernel.http import lists
 from services.kernel.http.app import actor_of
 from services.kernel.http.case_commands import case_command_route
 from services.kernel.http.commands import CommandAnswer, CommandDesk, Target, stream_of_case, stream_of_order
-from services.kernel.http.lists import Filter
+from services.kernel.http.lists import Choices, Filter
 from services.kernel.http.openapi import Operation, Parameter, command, describe
 from services.kernel.http.past import AS_OF, POINT, Seen, asked_point, not_yet, read_file
 from services.kernel.intake import Unfit, field_errors, wrong_fields
@@ -43,7 +48,8 @@ log = structlog.get_logger(__name__)
 
 
 class CaseRow(msgspec.Struct, frozen=True):
-    """A case in a list. `approver`: the roles whose approval it waits for; `waits_for`: what keeps it open."""
+    """A case in a list. `approver`: the roles whose approval it waits for; `waits_for`: what keeps it open; `stages`:
+    what is to be done next."""
 
     case_id: str
     order_id: str
@@ -58,6 +64,7 @@ class CaseRow(msgspec.Struct, frozen=True):
     parties: list[str]
     waits_for: list[str]
     next_due_at: datetime | None
+    stages: list[str]
 
 
 class StockRow(msgspec.Struct, frozen=True):
@@ -81,16 +88,26 @@ class UploadedFile(msgspec.Struct, frozen=True):
     duration_ms: int
 
 
-def _listed(column: str) -> str:
-    """A condition on a column that holds several codes, each between bars."""
-    return f"{column} LIKE '%|' || ? || '|%' ESCAPE '!'"
+def _listed(column: str, codes: str = "") -> str:
+    """A condition on a column that holds several codes, each between bars. `codes`: what is looked at of it."""
+    return f"{column} <> '' AND {codes or column} LIKE '%|' || ? || '|%' ESCAPE '!'"
+
+
+def _holds(column: str, code: str) -> str:
+    """The same for a code that is known."""
+    return f"{column} <> '' AND {column} LIKE '%|{code}|%'"
+
+
+def _at(stage: str) -> str:
+    """A condition for what is to be done next. A queue has an index of its own, which holds just what fits: SQLite
+    would rather take the one of all stages, could it tell that that one does, too."""
+    return "status = 'open' AND " + (f"stages LIKE '%|{stage}|%'" if stage in QUEUES else _holds("stages", stage))
 
 
 def _unlisted(row: dict[str, Any]) -> dict[str, Any]:
     """The row with such columns as lists."""
-    return row | {
-        name: row[name].strip("|").split("|") if row[name] else [] for name in ("approver", "parties", "waits_for")
-    }
+    listed = ("approver", "parties", "waits_for", "stages")
+    return row | {name: row[name].strip("|").split("|") if row[name] else [] for name in listed}
 
 
 CASES = lists.Listing(
@@ -98,18 +115,32 @@ CASES = lists.Listing(
     row=CaseRow,
     order=("opened_at", "case_id"),
     filters={
-        "status": Filter("status = ?", Literal["open", "closed"]),
+        "status": Choices({one: f"status = '{one}'" for one in ("open", "closed")}),
         "problem": Filter("problem = ?"),
-        "promise": Filter("promise = ?", Literal["kept", "broken"]),
-        "party": Filter(_listed("REPLACE(parties, '/', '|') || parties"), pattern=True),
-        "approver": Filter(_listed("approver"), Literal["team_lead", "store_manager"], pattern=True),
+        "promise": Choices({one: f"promise = '{one}'" for one in ("kept", "broken")}),
+        "party": Filter(_listed("parties", "REPLACE(parties, '/', '|') || parties"), pattern=True),
+        "approver": Choices({role: _holds("approver", role) for role in ("team_lead", "store_manager")}),
         "waits_for": Filter(_listed("waits_for"), pattern=True),
+        "stage": Choices({stage: _at(stage) for stage in STAGES}, "What is to be done next; open cases only"),
         "assignee": Filter("assignee = ?"),
+        "assigned": Choices({"yes": "assignee <> ''", "no": "assignee = ''"}),
+        "urgent": Choices({"yes": "urgent = 1", "no": "urgent = 0"}),
+        "due_before": Filter(
+            "status = 'open' AND next_due_at <= ?",
+            Moment,
+            description="Open cases with a promise that is broken by then if it is not kept",
+        ),
         "order_id": Filter("order_id = ?"),
     },
     present=_unlisted,
 )
 STOCKED = lists.Listing(table="stock_view", row=StockRow, order=("sku",), filters={"sku": Filter("sku = ?")})
+
+_TIMELINE = Parameter(
+    "timeline",
+    Annotated[int, msgspec.Meta(ge=0, le=lists.MAX_ROWS)],
+    "How many happenings, the last ones, the timeline tells of; all where it is not said",
+)
 
 #: How long closing a case waits for what other services have just decided.
 NEWS_SECONDS = 2.0
@@ -134,6 +165,7 @@ class CasesHttp:
             web.post("/v1/cases", self._told("open_case", self._open_case, "cases", (201,))),
             web.get("/v1/cases", CASES.handler(self._service, "Cases, newest first", "cases")),
             web.get("/v1/cases/{case_id}", self.read_case),
+            web.get("/v1/cases/{case_id}/timeline", self.read_timeline),
             web.get("/v1/cases/{case_id}/difference", self.read_difference),
             *(
                 case_command_route(name, self._told(name, self._desk.case_command(name), "cases"))
@@ -144,6 +176,8 @@ class CasesHttp:
             web.post("/v1/files", self.upload),
             web.get("/v1/files/{sha256}", self.download),
             web.get("/v1/policy", self.read_policy),
+            *Search(self._service).routes(),
+            *OrderChanges(self._service).routes(),
         ]
 
     # -- commands
@@ -237,7 +271,7 @@ class CasesHttp:
             tag="cases",
             answer=CaseInFull,
             refusals=(404, 422),
-            query=(AS_OF,),
+            query=(AS_OF, _TIMELINE),
             etag=True,
         )
     )
@@ -245,6 +279,7 @@ class CasesHttp:
         """A case with timeline, money and next actions, as of now or of the moment that is asked for."""
         case_id, actor = request.match_info["case_id"], actor_of(request)
         stream = stream_of_case(case_id)
+        wanted = _wanted_of_timeline(request)
 
         def in_full(seen: Seen[OrderFile]) -> CaseInFull | None:
             case = seen.file.cases.get(case_id)
@@ -254,9 +289,45 @@ class CasesHttp:
             return case_in_full(self._policy, seen, case, actions)
 
         read = await read_file(request, self._service, stream, in_full, Refusal("unknown_case", case_id=case_id))
-        records = await self._service.store.read_stream(stream, upto=read.version, decode=False)
-        happened = timeline(self._policy, happened_to(case_id, records))
-        return lists.json(msgspec.structs.replace(read.body, timeline=happened), ETag=read.etag)
+        log, happenings = self._service.store, read.body.earlier
+        limit = happenings if wanted is None else min(wanted, happenings)
+        records = await last_of(log, stream, case_id, read.version, limit)
+        told = timeline(self._policy, records)
+        body = msgspec.structs.replace(read.body, timeline=told, earlier=happenings - len(told))
+        return lists.json(body, ETag=read.etag)
+
+    @describe(
+        Operation(
+            summary="A part of a case's timeline, from its end backwards",
+            tag="cases",
+            answer=TimelinePage,
+            refusals=(404, 422),
+            query=(
+                Parameter("before", lists.Version, "The `before` of the part that follows; from the end if not said"),
+                Parameter("limit", lists.Limit, f"Happenings; {lists.DEFAULT_ROWS} where it is not said"),
+            ),
+        )
+    )
+    async def read_timeline(self, request: web.Request) -> web.Response:
+        """The happenings before a version of the order's file."""
+        case_id, log = request.match_info["case_id"], self._service.store
+        stream = stream_of_case(case_id)
+        asked = dict(lists.parameters(request, ("before", "limit")))
+        limit = lists.limit_of(asked)
+        before = lists.whole_number(asked, "before", 0, lists.VERSION_MOST, lists.VERSION_MOST)
+        async with self._service.files.reading(stream) as (file, version):
+            if case_id not in file.cases:
+                raise Refusal("unknown_case", case_id=case_id)
+            happenings = file.cases[case_id].happenings
+        records = await last_of(log, stream, case_id, min(before - 1, version), limit)
+        since = await count_since(log, stream, case_id, records[0].version, version) if records else happenings
+        page = TimelinePage(
+            case_id=case_id,
+            items=timeline(self._policy, records),
+            earlier=happenings - since,
+            before=records[0].version if happenings > since else None,
+        )
+        return lists.json(page)
 
     @describe(
         Operation(
@@ -361,6 +432,14 @@ class CasesHttp:
         except UnknownFile:
             raise Refusal("unknown_item", item=sha256[:64]) from None
         return web.Response(body=content, content_type=stored.media_type, headers=_file_headers(stored))
+
+
+def _wanted_of_timeline(request: web.Request) -> int | None:
+    """How many happenings the timeline is to tell of; None for all of them."""
+    asked = request.query.getall(_TIMELINE.name, [])
+    if len(asked) > 1:
+        raise invalid(_TIMELINE.name, "unique", "参数重复", "is there twice")
+    return lists.whole_number({_TIMELINE.name: asked[0]}, _TIMELINE.name, 0, lists.MAX_ROWS, 0) if asked else None
 
 
 @contextmanager

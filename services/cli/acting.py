@@ -30,9 +30,9 @@ _PATIENCE: Final = aiohttp.ClientTimeout(total=None, sock_connect=30)
 class Act:
     """What a server is asked and told, as one person. Every method raises `Failure` for what it refuses."""
 
-    def __init__(self, url: str, token: str, session: aiohttp.ClientSession) -> None:
-        self.base_url = url
-        self.token = token
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        """`session` says who asks."""
+        self._url = url
         self._session = session
 
     async def get(self, *path: str, **query: str) -> dict[str, Any]:
@@ -53,19 +53,19 @@ class Act:
 
     async def _told(self, method: str, path: tuple[str, ...], query: Mapping[str, str], **sent: Any) -> dict[str, Any]:
         headers = {"Idempotency-Key": secrets.token_urlsafe(24)} if method != "GET" else {}
-        url = URL(self.base_url).joinpath("v1", *path).with_query(query)
+        url = URL(self._url).joinpath("v1", *path).with_query(query)
         try:
             async with self._session.request(method, url, headers=headers, **sent) as response:
                 body = msgspec.json.decode(await response.read(), type=dict[str, Any])
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
             raise Failure(
                 "no_server",
-                f"连不上 {self.base_url}:{error}。请检查 --url。",
-                f"No server answers at {self.base_url}: {error}. Check --url.",
+                f"连不上 {self._url}:{error}。请检查 --url。",
+                f"No server answers at {self._url}: {error}. Check --url.",
                 status=NOT_SO,
             ) from None
         if not response.ok:
-            raise refused(response.status, body, self.base_url)
+            raise refused(response.status, body, self._url)
         return body
 
 
@@ -91,7 +91,7 @@ async def acting(
     async with _server(settings, actor, url, token, at_work) as (base_url, valid):
         headers = {"Authorization": f"Bearer {valid}"}
         async with aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as session:
-            yield Act(base_url, valid, session)
+            yield Act(base_url, session)
 
 
 @asynccontextmanager

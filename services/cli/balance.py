@@ -17,7 +17,6 @@ from services.cli.failure import Failure, told
 from services.cli.look import Asked
 from services.cli.options import with_options
 from services.cli.output import paper, show_json
-from services.cli.words import Words
 from services.kernel.clock import clock_of
 from services.kernel.history import point_of, the_end
 from services.kernel.long_work import Tell
@@ -25,6 +24,7 @@ from services.kernel.money import yuan
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
 from services.liability.balances import Balances, balances
+from services.wording.words import Words
 
 #: Every role may read; who owns the books asks here.
 ROLE: Final = "finance"

@@ -14,6 +14,7 @@ from services.cli import bill_mapping
 from services.cli.acting import Act, acting
 from services.cli.bar import bar
 from services.cli.bill_sheet import bill_sheet
+from services.cli.books import FINANCE, said, show_books, show_document
 from services.cli.by_name import By, DryRun, must_be_by_somebody
 from services.cli.case_reading import reading
 from services.cli.failure import NOT_SO, Failure, told
@@ -21,12 +22,12 @@ from services.cli.imported_sheet import bills_sheet, outcome_sheet, refusal_shee
 from services.cli.look import Asked
 from services.cli.options import with_options
 from services.cli.output import AsJson, InLanguage, paper, show_json
-from services.cli.words import Language, Words, usual_language
 from services.finance.bills.mapping import MappingInvalid, TableMapping, load_mapping
 from services.finance.bills.reading import Bill, Report, read_through
 from services.finance.bills.rows import BillKind, Expected, Row, RowKind, Status
 from services.kernel.long_work import Tell
 from services.kernel.settings import Settings
+from services.wording.words import Language, Words, usual_language
 
 app = typer.Typer(no_args_is_help=True, help="Bills of channels and carriers. 渠道与承运商账单。")
 app.add_typer(bill_mapping.app, name="mapping")
@@ -35,7 +36,6 @@ app.add_typer(bill_mapping.app, name="mapping")
 SHOWN = 20
 #: How often a server is asked how far it is, in seconds.
 _LOOK_SECONDS: Final = 0.5
-_FINANCE: Final = "finance"
 
 Limit = Annotated[int, typer.Option(min=1, max=500, help="So many at most. 最多几条。")]
 After = Annotated[str, typer.Option(help="Go on behind a page. 续看上一页。", show_default=False)]
@@ -130,11 +130,7 @@ def list_(
     after: After = "",
 ) -> None:
     """Bills that were imported, newest first. 列出已导入的账单,最新的在前。"""
-    with told(asked.json):
-        settings, words = asked.begin()
-        query = _said(kind=kind, channel=channel, day=day, limit=limit, after=after)
-        page = asyncio.run(_read(settings, asked, "bills", **query))
-        show_json(page) if asked.json else bills_sheet(paper(), words, page)
+    show_books(asked, bills_sheet, "bills", kind=kind, channel=channel, day=day, limit=limit, after=after)
 
 
 @app.command()
@@ -152,9 +148,9 @@ def rows(
     """Rows of an imported bill, last line first; those that an earlier bill listed stand there. 查看账单明细。"""
     with told(asked.json):
         settings, words = asked.begin()
-        query = _said(kind=kind, status=status, order_ref=order, day=day, limit=limit, after=after)
+        query = said(kind=kind, status=status, order_ref=order, day=day, limit=limit, after=after)
         page = asyncio.run(_rows(settings, asked, bill, query))
-        show_json(page) if asked.json else rows_sheet(paper(), words, page)
+        show_document(asked, words, rows_sheet, page)
 
 
 def _must_keep_originals(settings: Settings, url: str) -> None:
@@ -172,7 +168,7 @@ async def _imported(
 ) -> list[dict[str, Any] | Failure]:
     """What became of each file: the server's answer, or why it was refused."""
     outcomes: list[dict[str, Any] | Failure] = []
-    async with acting(settings, _FINANCE, by, asked.url, asked.token) as act:
+    async with acting(settings, FINANCE, by, asked.url, asked.token) as act:
         for file in files:
             with bar(file.name, shown=not asked.json) as tell:
                 try:
@@ -211,23 +207,13 @@ def _outcome_document(file: Path, outcome: dict[str, Any] | Failure) -> dict[str
 
 async def _rows(settings: Settings, asked: Asked, bill: str, query: dict[str, str]) -> dict[str, Any]:
     """Rows of the one bill whose hash begins so. Raises `Failure`."""
-    async with reading(settings, _FINANCE, asked.url, asked.token) as read:
+    async with reading(settings, FINANCE, asked.url, asked.token) as read:
         found = (await read("bills", bill=bill.lower(), limit="2"))["items"]
         if len(found) != 1:
             zh = f"以 {bill} 开头的账单{'不止一份,请多写几位' if found else '没有;用 bill list 核对'}。"
             many, none = "more than one bill begins with it; write more of it", "no bill begins with it; see bill list"
             raise Failure("unknown_bill", zh, f"{bill}: {many if found else none}.", status=NOT_SO)
         return await read("bills", found[0]["bill"], "rows", **query)
-
-
-async def _read(settings: Settings, asked: Asked, *path: str, **query: str) -> dict[str, Any]:
-    async with reading(settings, _FINANCE, asked.url, asked.token) as read:
-        return await read(*path, **query)
-
-
-def _said(**given: object) -> dict[str, str]:
-    """What was said, as an address takes it."""
-    return {name: str(value) for name, value in given.items() if value}
 
 
 def _mapping(file: Path | None, kind: BillKind | None) -> TableMapping | None:

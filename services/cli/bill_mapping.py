@@ -2,25 +2,25 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from services.cli.acting import acting
+from services.cli.books import FINANCE, Document, show_books
 from services.cli.by_name import By, must_be_by_somebody
-from services.cli.case_reading import reading
 from services.cli.failure import told
 from services.cli.imported_sheet import mappings_sheet
 from services.cli.look import Asked
 from services.cli.options import with_options
 from services.cli.output import paper, show_json
 from services.kernel.settings import Settings
+from services.wording.words import Words
 
 app = typer.Typer(no_args_is_help=True, help="Saved column mappings. 已保存的列映射。")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As YTO-claims. 映射名称。")]
-
-_FINANCE: Final = "finance"
 
 
 @app.callback()
@@ -54,33 +54,20 @@ def save(
 @with_options(Asked)
 def list_(asked: Asked) -> None:
     """Saved column mappings. 列出已保存的列映射。"""
-    with told(asked.json):
-        settings, words = asked.begin()
-        page = asyncio.run(_read(settings, asked, "bill-mappings", limit="500"))
-        if asked.json:
-            show_json(page)
-        else:
-            mappings_sheet(paper(), words, page)
+    show_books(asked, mappings_sheet, "bill-mappings", limit=500)
 
 
 @app.command()
 @with_options(Asked)
 def show(asked: Asked, name: Name) -> None:
     """A saved column mapping, as it was written. 查看一个列映射的原文。"""
-    with told(asked.json):
-        settings, _ = asked.begin()
-        document = asyncio.run(_read(settings, asked, "bill-mappings", name))
-        if asked.json:
-            show_json(document)
-        else:
-            typer.echo(document["content"].rstrip("\n"))
+    show_books(asked, _as_written, "bill-mappings", name)
+
+
+def _as_written(_: Console, __: Words, mapping: Document) -> None:
+    typer.echo(mapping["content"].rstrip("\n"))
 
 
 async def _saved(settings: Settings, asked: Asked, name: str, content: bytes, by: str) -> dict[str, Any]:
-    async with acting(settings, _FINANCE, by, asked.url, asked.token) as act:
+    async with acting(settings, FINANCE, by, asked.url, asked.token) as act:
         return await act.put("bill-mappings", name, data=content)
-
-
-async def _read(settings: Settings, asked: Asked, *path: str, **query: str) -> dict[str, Any]:
-    async with reading(settings, _FINANCE, asked.url, asked.token) as read:
-        return await read(*path, **query)

@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.words import Words, plural
 from services.finance.bills.examination import Check
 from services.finance.bills.mistakes import Mistake
 from services.finance.bills.reading import Report
-from services.finance.bills.rows import BillKind, Row, RowKind, Status
+from services.finance.bills.rows import BillKind, Row
 from services.kernel.money import yuan
+from services.wording.books import ROW_KINDS, ROW_STATUSES
+from services.wording.words import Words, plural
 
 BILLS: Final = {
     BillKind.WECHAT_TRADE: ("微信支付交易账单", "WeChat Pay transactions"),
@@ -21,18 +22,6 @@ BILLS: Final = {
     BillKind.ALIPAY_TRADE: ("支付宝业务账单", "Alipay transactions"),
     BillKind.ALIPAY_FUND: ("支付宝账务账单", "Alipay fund bill"),
     BillKind.MAPPED: ("按映射读取的账单", "bill read by a mapping"),
-}
-KINDS: Final = {
-    RowKind.PAYMENT: ("支付", "payment"),
-    RowKind.REFUND: ("退款", "refund"),
-    RowKind.FEE: ("手续费", "fee"),
-    RowKind.TRANSFER: ("转账", "transfer"),
-    RowKind.OTHER: ("其他", "other"),
-}
-STATUSES: Final = {
-    Status.SUCCEEDED: ("成功", "succeeded"),
-    Status.ACCEPTED: ("已受理", "accepted"),
-    Status.FAILED: ("失败", "failed"),
 }
 #: What the totals of WeChat Pay and Alipay are called in English.
 FIGURES: Final = {
@@ -126,7 +115,7 @@ def _rows(words: Words, rows: Sequence[Row]) -> Table:
         cells = [
             str(row.line),
             f"{row.occurred_at:%m-%d %H:%M:%S}",
-            words.say(*KINDS[row.kind]),
+            words.say(*ROW_KINDS[row.kind]),
             row.refund_ref or row.order_ref,
             row.channel_ref or row.channel_order_ref,
             _status(words, row),
@@ -142,7 +131,7 @@ def _rows(words: Words, rows: Sequence[Row]) -> Table:
 
 def _status(words: Words, row: Row) -> str:
     """Ours, and the channel's word where it says more."""
-    status = words.say(*STATUSES[row.status])
+    status = words.say(*ROW_STATUSES[row.status])
     return status if row.channel_status == "SUCCESS" else f"{status} {row.channel_status}".rstrip()
 
 
@@ -152,7 +141,7 @@ def _sums(words: Words, report: Report) -> Table:
     for zh, en in (("笔数", "rows"), ("金额", "amount"), ("手续费", "fee")):
         table.add_column(words.say(zh, en), justify="right", no_wrap=True)
     for one in report.sums:
-        table.add_row(words.say(*KINDS[one.kind]), str(one.rows), yuan(one.amount_fen), yuan(one.fee_fen))
+        table.add_row(words.say(*ROW_KINDS[one.kind]), str(one.rows), yuan(one.amount_fen), yuan(one.fee_fen))
     if report.opening_fen is not None and report.closing_fen is not None:
         balances = (
             (("期初余额", "opening balance"), report.opening_fen),

@@ -8,11 +8,11 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from services.cli.as_of import as_of
-from services.cli.facts import moment
 from services.cli.money_sheet import loss_table, payouts_table, settlement_table
 from services.cli.timeline import timeline
-from services.cli.words import Words
+from services.wording.facts import moment
+from services.wording.past import as_of
+from services.wording.words import Words
 
 Document = Mapping[str, Any]
 

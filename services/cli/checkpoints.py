@@ -24,7 +24,6 @@ from services.cli.operated import told_of
 from services.cli.output import DataDir, paper, show_json
 from services.cli.role import Json, Which, refused
 from services.cli.serving import named
-from services.cli.words import plural
 from services.kernel.clock import clock_of
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection
 from services.kernel.kafka.lag import look_at
@@ -36,6 +35,7 @@ from services.kernel.settings import PREFIX, Settings
 from services.kernel.takeover import move_to
 from services.kernel.views import Projector
 from services.policy import policy_in_force
+from services.wording.words import plural
 
 #: Who has a command of their own, to read again.
 _OTHERWISE: Final = {Projector.name: "rebuild {} --swap", Relay.name: "republish {}"}

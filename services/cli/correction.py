@@ -7,14 +7,12 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from services.cli.acting import acting
+from services.cli.books import show_books, show_document
 from services.cli.by_name import By, Reason, must_be_by_somebody, must_be_told
-from services.cli.case_reading import reading
 from services.cli.correction_sheet import correction_sheet, corrections_sheet
 from services.cli.failure import Failure, told
 from services.cli.look import Asked
 from services.cli.options import with_options
-from services.cli.output import paper, show_json
-from services.cli.words import Words
 from services.kernel.http.lists import MAX_ROWS
 from services.kernel.settings import Settings
 
@@ -106,23 +104,14 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=MAX_ROWS, help="How many. 条数。")] = 50,
 ) -> None:
     """Corrections, newest first. 更正列表。"""
-    with told(asked.json):
-        settings, words = asked.begin()
-        query = {"limit": str(limit)} | ({"state": state} if state else {})
-        page = asyncio.run(_read(settings, asked, "corrections", **query))
-        if asked.json:
-            show_json(page)
-        else:
-            corrections_sheet(paper(), words, page["items"], page["has_more"])
+    show_books(asked, corrections_sheet, "corrections", state=state, limit=limit)
 
 
 @app.command()
 @with_options(Asked)
 def show(asked: Asked, correction: CorrectionId) -> None:
     """A correction: why, by whom, what it posts and closes. 查看更正:原因、提出与处理人、分录、差异。"""
-    with told(asked.json):
-        settings, words = asked.begin()
-        _show(asked, words, asyncio.run(_read(settings, asked, "corrections", correction)))
+    show_books(asked, correction_sheet, "corrections", correction)
 
 
 def _leg(text: str) -> dict[str, Any]:
@@ -162,7 +151,8 @@ def _unreadable(text: str) -> Failure:
 def _do(asked: Asked, role: str, by: str, path: tuple[str, ...], body: dict[str, Any]) -> None:
     """Have something done, and show the correction as it is then."""
     settings, words = asked.begin()
-    _show(asked, words, asyncio.run(_done(settings, asked, role, by, path, body)))
+    document = asyncio.run(_done(settings, asked, role, by, path, body))
+    show_document(asked, words, correction_sheet, document)
 
 
 async def _done(
@@ -171,15 +161,3 @@ async def _done(
     async with acting(settings, role, by, asked.url, asked.token) as act:
         answer = await act.post(*path, json=body)
         return await act.get("corrections", answer["events"][0]["data"]["correction"])
-
-
-async def _read(settings: Settings, asked: Asked, *path: str, **query: str) -> dict[str, Any]:
-    async with reading(settings, "finance", asked.url, asked.token) as read:
-        return await read(*path, **query)
-
-
-def _show(asked: Asked, words: Words, correction: dict[str, Any]) -> None:
-    if asked.json:
-        show_json(correction)
-    else:
-        correction_sheet(paper(), words, correction)

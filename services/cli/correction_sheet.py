@@ -1,26 +1,21 @@
 """Corrections on paper: the list, and one with its postings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.facts import moment
-from services.cli.words import Words
 from services.finance.ledger.accounts import CHART
 from services.kernel.money import yuan
-
-_STATES: Final = {
-    "proposed": ("待批准", "waits for approval"),
-    "approved": ("已批准", "approved"),
-    "declined": ("未通过", "declined"),
-}
+from services.wording.books import CORRECTION_STATES
+from services.wording.facts import moment
+from services.wording.words import Words
 
 
-def corrections_sheet(console: Console, words: Words, corrections: Sequence[Mapping[str, Any]], more: bool) -> None:
+def corrections_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> None:
     """Each correction on a line, the newest first."""
     table = _table(words.say("更正", "Corrections"))
     for label in (("编号", "id"), ("状态", "state")):
@@ -28,10 +23,10 @@ def corrections_sheet(console: Console, words: Words, corrections: Sequence[Mapp
     table.add_column(words.say("金额(元)", "amount (yuan)"), justify="right", no_wrap=True)
     for label in (("提出", "proposed"), ("提出人", "by"), ("处理人", "decided by"), ("原因", "reason")):
         table.add_column(words.say(*label), overflow="fold")
-    for one in corrections:
+    for one in page["items"]:
         table.add_row(
             one["correction"],
-            words.say(*_STATES[one["state"]]),
+            words.say(*CORRECTION_STATES[one["state"]]),
             yuan(one["amount_fen"]),
             moment(one["proposed_at"]),
             escape(words.actor(one["proposed_by"])),
@@ -39,13 +34,13 @@ def corrections_sheet(console: Console, words: Words, corrections: Sequence[Mapp
             escape(one["reason"]),
         )
     console.print(table)
-    if more:
+    if page["has_more"]:
         console.print(words.say("还有更早的(--limit)", "there are older ones (--limit)"), markup=False)
 
 
 def correction_sheet(console: Console, words: Words, one: Mapping[str, Any]) -> None:
     """A correction: why, by whom, what it posts, and what it closes."""
-    state = words.say(*_STATES[one["state"]])
+    state = words.say(*CORRECTION_STATES[one["state"]])
     console.print(f"[bold]{one['correction']}[/] {state} · {escape(one['reason'])}", soft_wrap=True)
     by, at = words.actor(one["proposed_by"]), moment(one["proposed_at"])
     console.print(words.say(f"{by} 于 {at} 提出", f"proposed by {by} at {at}"), markup=False)

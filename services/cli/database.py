@@ -2,13 +2,11 @@
 
 import errno
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
-import asyncpg
 from sqlalchemy import make_url
 
 from contracts.registry import decode
@@ -17,11 +15,9 @@ from services.cli.failure import Failure, reason_of
 from services.histories import Logs
 from services.kernel.event_store import CommitFailed, EventStore, StoreRefused, StoreUnavailable
 from services.kernel.settings import Settings
-from services.kernel.stores import open_store
+from services.kernel.stores import DATABASE_ERRORS, open_store
 from services.logs import logs_to_read
 
-#: What databases say themselves, where the store hands it on.
-DATABASE_ERRORS: Final = (sqlite3.Error, asyncpg.PostgresError)
 #: What stands between a command and the data where nobody said where the data is.
 _WHERE: Final = (
     ". var/stack/env:使用本机的 stack(make stack) / works on the stack of this machine (make stack)",

@@ -15,14 +15,14 @@ from rich.table import Table
 from contracts.policy import load_policy
 from services.cli.case_sheet import show_case
 from services.cli.demo_finance import finance
-from services.cli.facts import money
 from services.cli.money_sheet import borne
 from services.cli.output import AsJson, InLanguage, paper, show_json
-from services.cli.words import Language, Words, usual_language
 from services.kernel.logging import set_up
 from services.scenarios.instance import start_embedded
 from services.scenarios.result import ScenarioResult
 from services.scenarios.runner import run_files
+from services.wording.facts import money
+from services.wording.words import Language, Words, usual_language
 
 #: Scenarios of `services/scenarios/library` that show much of the system in few steps.
 PLAYED: Final = (

@@ -17,13 +17,13 @@ from services.cli.demo_finance_sheet import Told, demonstration_sheet
 from services.cli.failure import NOT_SO, Failure, file_exists, told
 from services.cli.month_end import ClosedMonth, accountant, close_month, found_out
 from services.cli.output import AsJson, InLanguage, paper, show_json
-from services.cli.words import Language, Words, usual_language
 from services.kernel.logging import set_up
 from services.kernel.long_work import Tell
 from services.sample.faults import Deliveries, TooFewMovements
 from services.sample.finding import Refused
 from services.sample.playing import shop_at_work
 from services.sample.year import SETTLED_AFTER, Month, Year, planned
+from services.wording.words import Language, Words, usual_language
 
 _FIRST: Final = Month(2026, 1)
 #: One fault of each kind for so many months, at least one.

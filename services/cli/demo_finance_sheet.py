@@ -11,9 +11,9 @@ from rich.table import Table
 
 from services.cli.month_end import ClosedMonth
 from services.cli.statement_sheet import parties_sheet
-from services.cli.words import Words
 from services.kernel.money import yuan
 from services.sample.finding import Outcome
+from services.wording.words import Words
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

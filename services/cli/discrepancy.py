@@ -1,18 +1,17 @@
 """`aftersales discrepancy`: where events, ledger and bills do not agree, and who looks after it."""
 
 import asyncio
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from services.cli.acting import acting
+from services.cli.books import FINANCE, show_books, show_document
 from services.cli.by_name import By, must_be_by_somebody
-from services.cli.case_reading import reading
 from services.cli.discrepancy_sheet import discrepancies_sheet, discrepancy_sheet
 from services.cli.failure import Failure, told
 from services.cli.look import Asked
 from services.cli.options import with_options
-from services.cli.output import paper, show_json
 from services.finance.reconciling.outcome import Kind
 from services.kernel.http.lists import MAX_ROWS
 from services.kernel.settings import Settings
@@ -20,8 +19,6 @@ from services.kernel.settings import Settings
 app = typer.Typer(no_args_is_help=True, help="What does not agree, and who looks after it. 对账差异及其负责人。")
 
 Named = Annotated[str, typer.Argument(metavar="DISCREPANCY", help="As the list names it. 差异编号。")]
-
-_FINANCE: Final = "finance"
 
 
 @app.callback()
@@ -43,21 +40,14 @@ def list_(
 ) -> None:
     """Discrepancies, newest first. 列出差异,最新的在前。"""
     said = {"kind": kind, "state": state, "channel": channel, "owner": owner, "order_id": order, "after": after}
-    with told(asked.json):
-        settings, words = asked.begin()
-        query = {"limit": str(limit)} | {name: str(value) for name, value in said.items() if value}
-        page = asyncio.run(_read(settings, asked, "discrepancies", **query))
-        show_json(page) if asked.json else discrepancies_sheet(paper(), words, page)
+    show_books(asked, discrepancies_sheet, "discrepancies", **said, limit=limit)
 
 
 @app.command()
 @with_options(Asked)
 def show(asked: Asked, discrepancy: Named) -> None:
     """What the bills say and what our events posted, side by side. 查看差异:账单行与事件分录对照。"""
-    with told(asked.json):
-        settings, words = asked.begin()
-        document = asyncio.run(_read(settings, asked, "discrepancies", discrepancy))
-        show_json(document) if asked.json else discrepancy_sheet(paper(), words, document)
+    show_books(asked, discrepancy_sheet, "discrepancies", discrepancy)
 
 
 @app.command()
@@ -76,15 +66,10 @@ def assign(
             raise Failure("invalid", "--to:请填写负责人。", "--to: say who looks after it.")
         settings, words = asked.begin()
         document = asyncio.run(_assigned(settings, asked, discrepancy, to, by))
-        show_json(document) if asked.json else discrepancy_sheet(paper(), words, document)
+        show_document(asked, words, discrepancy_sheet, document)
 
 
 async def _assigned(settings: Settings, asked: Asked, discrepancy: str, to: str, by: str) -> dict[str, Any]:
-    async with acting(settings, _FINANCE, by, asked.url, asked.token) as act:
+    async with acting(settings, FINANCE, by, asked.url, asked.token) as act:
         await act.post("discrepancies", discrepancy, "assign", json={"owner": to})
         return await act.get("discrepancies", discrepancy)
-
-
-async def _read(settings: Settings, asked: Asked, *path: str, **query: str) -> dict[str, Any]:
-    async with reading(settings, _FINANCE, asked.url, asked.token) as read:
-        return await read(*path, **query)

@@ -1,44 +1,23 @@
 """Discrepancies on paper: the list, and one with the bills on one side and the books on the other."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.bill_sheet import KINDS, STATUSES
-from services.cli.facts import moment
-from services.cli.words import Words, plural
-from services.finance.bills.rows import RowKind, Status
 from services.finance.ledger.accounts import CHART
-from services.finance.reconciling.outcome import Kind
 from services.kernel.money import yuan
-
-_NAMES: Final = {
-    Kind.MISSING_WITH_US: ("我方无记录", "missing with us"),
-    Kind.MISSING_AT_CHANNEL: ("渠道无记录", "missing at the channel"),
-    Kind.AMOUNT: ("金额不符", "another amount"),
-    Kind.CURRENCY: ("币种不符", "another currency"),
-    Kind.STATUS: ("渠道为失败", "failed at the channel"),
-    Kind.DUPLICATE: ("渠道重复打款", "paid twice by the channel"),
-    Kind.ACCEPTED_NOT_SETTLED: ("已受理未到账", "accepted, not settled"),
-    Kind.CLOSED_AFTER_ACCEPTANCE: ("受理后退款关闭", "closed after it was accepted"),
-    Kind.FEE: ("手续费不符", "another fee"),
-    Kind.CUT_OFF: ("跨期", "days apart"),
-    Kind.INSURANCE_NOT_DEDUCTED: ("运费险未抵扣", "insurance not deducted"),
-    Kind.INSURANCE_PAID_TWICE: ("运费险重复赔付", "insurance paid twice"),
-    Kind.COMPENSATION_PAID_TWICE: ("补偿重复支付", "compensation paid twice"),
-    Kind.LIABILITY_UNASSIGNED: ("损失未定责", "loss that nobody bears"),
-    Kind.BILL_FOOTER_WRONG: ("账单合计不符", "bill's total wrong"),
-}
-_STATES: Final = {"open": ("未处理", "open"), "closed": ("已关闭", "closed")}
+from services.wording.books import DISCREPANCIES, DISCREPANCY_STATES, ROW_KINDS, ROW_STATUSES
+from services.wording.facts import moment
+from services.wording.words import Words, plural
 
 
 def kind_of(words: Words, kind: str) -> str:
     """What a kind is called."""
-    return words.say(*_NAMES[Kind(kind)]) if kind in set(Kind) else kind
+    return words.say(*DISCREPANCIES[kind]) if kind in DISCREPANCIES else kind
 
 
 def discrepancies_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> None:
@@ -50,7 +29,7 @@ def discrepancies_sheet(console: Console, words: Words, page: Mapping[str, Any])
         table.add_column(words.say(*label), justify="right", no_wrap=True)
     for one in page["items"]:
         closed = one["state"] == "closed"
-        owner = words.say(*_STATES["closed"]) if closed else words.term(one["owner"])
+        owner = words.say(*DISCREPANCY_STATES["closed"]) if closed else words.term(one["owner"])
         cells = (
             f"{one['discrepancy']}\n{one['day']}",
             f"{kind_of(words, one['kind'])}\n{owner}",
@@ -66,7 +45,7 @@ def discrepancies_sheet(console: Console, words: Words, page: Mapping[str, Any])
 
 def discrepancy_sheet(console: Console, words: Words, one: Mapping[str, Any]) -> None:
     """What it is about, the bills, the books, and what to do."""
-    state = words.say(*_STATES[one["state"]])
+    state = words.say(*DISCREPANCY_STATES[one["state"]])
     console.print(f"[bold]{one['discrepancy']}[/] {kind_of(words, one['kind'])} · {state}", soft_wrap=True)
     zh = f"{one['day']}({one['age_days']} 天),应为 {yuan(one['expected_fen'])} 元,实为 {yuan(one['found_fen'])} 元"
     en = f"{one['day']} ({plural(one['age_days'], 'day')}), expected {yuan(one['expected_fen'])}, found"
@@ -92,9 +71,9 @@ def _billed(words: Words, rows: Sequence[Mapping[str, Any]]) -> Table:
     for label in (("金额", "amount"), ("手续费", "fee")):
         table.add_column(words.say(*label), justify="right", no_wrap=True)
     for row in rows:
-        status = f"{words.say(*STATUSES[Status(row['status'])])} {row['channel_status']}".rstrip()
+        status = f"{words.say(*ROW_STATUSES[row['status']])} {row['channel_status']}".rstrip()
         numbers = (row["refund_ref"] or row["order_ref"], row["channel_ref"] or row["channel_order_ref"])
-        cells = (moment(row["occurred_at"]), words.say(*KINDS[RowKind(row["kind"])]), status, *numbers)
+        cells = (moment(row["occurred_at"]), words.say(*ROW_KINDS[row["kind"]]), status, *numbers)
         table.add_row(*map(escape, (*cells, yuan(row["amount_fen"]), yuan(row["fee_fen"]))))
     return table
 

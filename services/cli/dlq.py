@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,6 @@ from services.cli.bar import bar
 from services.cli.by_name import By, DryRun, Reason, must_be_by_somebody, must_be_told
 from services.cli.database import opened
 from services.cli.dlq_sheet import (
-    STATES,
     Line,
     line_of,
     sheet_of,
@@ -32,8 +30,6 @@ from services.cli.failure import NOT_SO, Failure, told
 from services.cli.left_behind import away_lines, group_lines, left_by, message_lines, of_each, show_away, show_left
 from services.cli.options import with_options
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.way_out import way_out, way_out_of, ways_out
-from services.cli.words import Language, Words
 from services.kernel.event_store import EventStore
 from services.kernel.kafka import dead_letters
 from services.kernel.kafka.dead_letters import NotNext, Selection
@@ -41,6 +37,10 @@ from services.kernel.kafka.message import incoming
 from services.kernel.kafka.parking import DEAD, WAITING, ParkedMessage, Place
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings
+from services.operations.giving_up import GivenUp
+from services.operations.way_out import way_out_of, ways_out
+from services.wording.dead_letters import STATES
+from services.wording.words import Language, Words
 
 #: How often it is looked what became of redriven messages, in seconds.
 LOOK_SECONDS: Final = 0.5
@@ -351,13 +351,14 @@ async def _explain(store: EventStore, service: str, line: Line) -> None:
 
 async def _discard(asked: Chosen, settings: Settings, selection: Selection, reason: str) -> Done:
     async with opened(settings, asked.service) as store:
-        lines, given_up = [], _GivenUp(store, asked.service)
+        lines, given_up = [], GivenUp(store, asked.service)
         for place in await _dead(store, asked.service, selection):
             if message := await dead_letters.found(store, place):
                 if not asked.dry_run:
                     outcome = await _discarded(store, message, asked, reason)
                 else:
-                    outcome = await given_up.would_be(message)
+                    would_be, why = await given_up.would_be(message)
+                    outcome = {"outcome": would_be, **({"why": why} if why else {})}
                 lines.append({**line_of(asked.service, message), **outcome})
         return Done(asked.dry_run, lines, [] if lines else await _waiting(store, asked.service, selection))
 
@@ -369,24 +370,6 @@ async def _discarded(store: EventStore, message: ParkedMessage, asked: Chosen, r
         way = await way_out_of(store, asked.service, message)
         return {"outcome": "refused", **({"why": way} if way else {})}
     return {"outcome": "discarded"}
-
-
-class _GivenUp:
-    """What a dry run would have given up so far: the next of an order could then be given up too."""
-
-    def __init__(self, store: EventStore, service: str) -> None:
-        self._store = store
-        self._service = service
-        self._upto: dict[tuple[str, str], int] = defaultdict(int)
-
-    async def would_be(self, message: ParkedMessage) -> Line:
-        stream = (message.source, message.stream)
-        handled = max(self._upto[stream], await dead_letters.handled_of(self._store, message))
-        found = await dead_letters.next_of(self._store, message, handled)
-        if found and found.sequence < message.sequence:
-            return {"outcome": "refused", "why": way_out(self._service, found)}
-        self._upto[stream] = max(handled, message.sequence)
-        return {"outcome": "would_be_discarded"}
 
 
 async def _dead(store: EventStore, service: str, selection: Selection) -> list[Place]:

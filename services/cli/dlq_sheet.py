@@ -1,9 +1,7 @@
 """Messages that did not go on, on paper and for machines: what each is, and what became of it."""
 
-import base64
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -13,38 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from contracts.policy import Text
-from services.cli.words import Words, plural
-from services.kernel.clock import SHOP_TIME
 from services.kernel.kafka.dead_letters import Group
 from services.kernel.kafka.message import Unreadable
-from services.kernel.kafka.parking import BEHIND, DEAD, DISCARDED, FAILED, GAP, REDRIVEN, WAITING, ParkedMessage
+from services.kernel.kafka.parking import BEHIND, DEAD, GAP, ParkedMessage
+from services.operations.left_behind import LeftBehind, left_behind, whole_message
+from services.wording.dead_letters import CAUSES, OUTCOMES, STATES
+from services.wording.words import Words, plural
 
-STATES: Final = {
-    WAITING: Text("等待", "waiting"),
-    DEAD: Text("死信", "dead"),
-    DISCARDED: Text("已放弃", "discarded"),
-    REDRIVEN: Text("已重新处理", "redriven"),
-}
-CAUSES: Final = {
-    FAILED: Text("处理出错", "its handling fails"),
-    GAP: Text("它前面的消息没有到", "one before it never came"),
-    BEHIND: Text("排在未处理的消息后面", "one before it does not go on"),
-    "invalid_envelope": Text("消息头不合格式", "its headers are not as they must be"),
-    "unknown_type": Text("未知的事件类型或版本", "its type or version is not known here"),
-    "invalid_body": Text("内容不合格式", "its body is not as it must be"),
-    "too_large": Text("太大", "it is too large"),
-}
-OUTCOMES: Final = {
-    "handled": Text("已处理", "handled"),
-    "dead": Text("仍失败", "dead again"),
-    "waits": Text("等前面的消息", "waits"),
-    "trying": Text("处理中", "being tried"),
-    "would_be_dead": Text("将仍失败", "would be dead again"),
-    "would_be_redriven": Text("将重新处理", "would be redriven"),
-    "would_be_discarded": Text("将放弃", "would be discarded"),
-    "discarded": Text("已放弃", "discarded"),
-    "refused": Text("不能放弃", "refused"),
-}
 #: What the fields of a message are called.
 FIELDS: Final = {
     "service": Text("服务", "service"),
@@ -74,19 +47,7 @@ Line = dict[str, Any]
 
 def line_of(service: str, message: ParkedMessage) -> Line:
     """What a list says of a message that `service` left behind."""
-    return {
-        "service": service,
-        "place": str(message.place),
-        "state": message.state,
-        "cause": message.cause,
-        "stream": message.stream,
-        "sequence": message.sequence,
-        "type": message.type,
-        "source": message.source,
-        "error": message.error,
-        "tries": message.tries,
-        "parked_at": _at(message.parked_at),
-    }
+    return _line(left_behind(service, message))
 
 
 def group_of(service: str, group: Group) -> Line:
@@ -104,36 +65,12 @@ def group_of(service: str, group: Group) -> Line:
 def sheet_of(service: str, message: ParkedMessage, unreadable: str) -> Line:
     """All that is known of a message that `service` left behind. `unreadable`: why this program cannot read it, if it
     cannot."""
-    return {
-        **line_of(service, message),
-        "readable": unreadable,
-        "published_at": _at(message.published_at),
-        "resolved_at": _at(message.resolved_at),
-        "resolved_by": message.resolved_by,
-        "note": message.note,
-        "key": _text(message.message.key),
-        "headers": [[name, _text(value)] for name, value in message.message.headers],
-        "body": _body(message.message.value),
-    }
+    return _line(whole_message(service, message, unreadable))
 
 
-def _body(value: bytes | None) -> Any:
-    """JSON as it is, anything else as text, or as base64 where it is none."""
-    try:
-        return msgspec.json.decode(value or b"null")
-    except msgspec.DecodeError:
-        return _text(value)
-
-
-def _text(value: bytes | None) -> str | None:
-    try:
-        return None if value is None else value.decode()
-    except UnicodeDecodeError:
-        return "base64:" + base64.b64encode(value or b"").decode()
-
-
-def _at(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, SHOP_TIME).isoformat(timespec="seconds")
+def _line(document: LeftBehind) -> Line:
+    line: Line = msgspec.to_builtins(document)
+    return line
 
 
 def _age(group: Group) -> float:

@@ -19,7 +19,6 @@ from services.cli.failure import NOT_SO, Failure, told
 from services.cli.operated import operated
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.serving import named
-from services.cli.words import Language, Words, plural
 from services.doctor.checks import CHECKS, Check
 from services.doctor.examination import TOLD_MOST, examine, shop_of
 from services.doctor.finding import Finding, Report
@@ -30,6 +29,7 @@ from services.kernel.migrations import pending
 from services.kernel.settings import Settings
 from services.operations.examining import outcome_of
 from services.policy import policy_in_force
+from services.wording.words import Language, Words, plural
 
 Some = Annotated[list[str] | None, typer.Option("--check", help="Only this one; may be repeated. 只做此项,可重复。")]
 Of = Annotated[list[str] | None, typer.Option("--service", help="Only this one; may be repeated. 只看此服务,可重复。")]

@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from services.cli.failure import Failure
-from services.cli.words import Language, Words, usual_language
 from services.kernel.http.identity import Tokens
 from services.kernel.logging import set_up
 from services.kernel.settings import Settings, load_settings
 from services.policy import policy_in_force
 from services.token_secret import token_secret
+from services.wording.words import Language, Words, usual_language
 
 
 def settings_in_force(**options: object) -> Settings:

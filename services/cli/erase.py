@@ -19,8 +19,8 @@ from services.cli.failure import NOT_SO, Failure, told
 from services.cli.look import Asked
 from services.cli.options import with_options
 from services.cli.output import paper, show_json
-from services.cli.words import Words
 from services.kernel.settings import Settings
+from services.wording.words import Words
 
 _ROLE: Final = "store_manager"
 

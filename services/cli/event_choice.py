@@ -14,10 +14,10 @@ from services.catalogue import SERVICES
 from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import Failure
 from services.cli.output import AsJson, DataDir, InLanguage
-from services.cli.words import Language, Words
 from services.kernel.history import span, why_unreadable, written_position
 from services.kernel.settings import Settings
 from services.transfer.selection import Selection
+from services.wording.words import Language, Words
 
 OfService = Annotated[str, typer.Argument(metavar="SERVICE", help=f"{', '.join(SERVICES)}. 服务名。")]
 OfServices = Annotated[

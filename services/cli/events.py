@@ -15,12 +15,10 @@ from services.cli import event_files, resend
 from services.cli.database import opened
 from services.cli.event_choice import OfServices, Range, Since, Which
 from services.cli.event_failures import explained
-from services.cli.facts import moment, said
 from services.cli.failure import Failure, told
 from services.cli.options import with_options
 from services.cli.output import show_json
 from services.cli.serving import named, told_to_stop
-from services.cli.words import Words
 from services.kernel.kafka.connection import Connection
 from services.kernel.kafka.message import Unreadable
 from services.kernel.log import NoSuchRange, rfc3339
@@ -29,6 +27,8 @@ from services.kernel.sealing.keys import replace_sealed
 from services.kernel.settings import Settings
 from services.transfer.listening import Live, from_log, from_topics
 from services.transfer.selection import Selection, latest
+from services.wording.facts import moment, said
+from services.wording.words import Words
 
 app = typer.Typer(no_args_is_help=True, help="Events: look, follow, move, send again. 事件:查看、跟随、搬迁、重发。")
 app.command("export")(event_files.export)

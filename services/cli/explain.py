@@ -11,13 +11,13 @@ from rich.tree import Tree
 
 from services.cli.as_of import AsOfPoint, show_as_of
 from services.cli.case_reading import Read, reading
-from services.cli.facts import moment, said
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.look import Asked
 from services.cli.options import with_options
 from services.cli.output import paper, show_json
-from services.cli.words import Language, Words
 from services.kernel.money import yuan
+from services.wording.facts import moment, said
+from services.wording.words import Language, Words
 
 #: Every role may read; who owns the books asks here.
 ROLE: Final = "finance"

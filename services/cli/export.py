@@ -19,7 +19,6 @@ from services.cli.failure import NOT_SO, Failure, file_exists, told
 from services.cli.look import Asked
 from services.cli.options import with_options
 from services.cli.output import show_json
-from services.cli.words import Words, plural
 from services.finance.exports.making import NAMES, Order, make, order_of
 from services.kernel.actor import Actor
 from services.kernel.clock import clock_seen
@@ -27,6 +26,7 @@ from services.kernel.long_work import Tell
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
 from services.kernel.whole_file import filled
+from services.wording.words import Words, plural
 
 #: Every role may read; who owns the books asks here.
 ROLE: Final = "finance"

@@ -8,28 +8,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.bill_sheet import BILLS, KINDS, STATUSES
-from services.cli.facts import moment
+from services.cli.bill_sheet import BILLS
 from services.cli.failure import Failure
-from services.cli.words import Words, plural
-from services.finance.bills.rows import BillKind, RowKind, Status
+from services.finance.bills.rows import BillKind
 from services.kernel.money import yuan
+from services.wording.books import IMPORT_OUTCOMES, ROW_KINDS, ROW_STATUSES
+from services.wording.facts import moment
+from services.wording.words import Words, plural
 
 #: Letters of a hash that are shown; as many are enough to name a bill.
 SHORT: Final = 12
-
-_OUTCOMES: Final = {
-    "imported": ("已导入", "imported"),
-    "known": ("此前已导入,未改动", "imported before, nothing changed"),
-    "sound": ("可导入,未改动", "can be imported, nothing changed"),
-}
 
 
 def outcome_sheet(console: Console, words: Words, outcome: str, bill: Mapping[str, Any]) -> None:
     """What became of one file."""
     rows, known = bill["row_count"], bill["known_rows"]
-    zh = f"{bill['file_name']}:{_OUTCOMES[outcome][0]},{rows} 行" + (f"(其中 {known} 行此前已有)" if known else "")
-    en = f"{bill['file_name']}: {_OUTCOMES[outcome][1]}, {plural(rows, 'row')}" + (
+    zh = f"{bill['file_name']}:{IMPORT_OUTCOMES[outcome][0]},{rows} 行" + (
+        f"(其中 {known} 行此前已有)" if known else ""
+    )
+    en = f"{bill['file_name']}: {IMPORT_OUTCOMES[outcome][1]}, {plural(rows, 'row')}" + (
         f" ({known} of them known)" if known else ""
     )
     told = words.stacked(zh, en).replace("\n", "\n  ")
@@ -81,7 +78,7 @@ def rows_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> None:
     for label in (("金额", "amount"), ("手续费", "fee")):
         table.add_column(words.say(*label), justify="right", no_wrap=True)
     for row in page["items"]:
-        kind, status = words.say(*KINDS[RowKind(row["kind"])]), words.say(*STATUSES[Status(row["status"])])
+        kind, status = words.say(*ROW_KINDS[row["kind"]]), words.say(*ROW_STATUSES[row["status"]])
         numbers = (row["refund_ref"] or row["order_ref"], row["channel_ref"] or row["channel_order_ref"])
         money = (yuan(row["amount_fen"]), yuan(row["fee_fen"]))
         table.add_row(*map(escape, (str(row["line"]), row["day"], kind, status, *numbers, *money)))

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
+from services.cli.books import show_books
 from services.cli.indicators_sheet import indicators_sheet
 from services.cli.look import Asked
 from services.cli.options import with_options
 from services.cli.statement import Month
-from services.cli.statement import show as show_document
 
 
 @with_options(Asked)
@@ -27,4 +27,4 @@ def show(
     articles that pile up. 退款率、纠纷率、时效、满意度、各客服补偿、各快递损失、批次缺陷预警。"""
     rules = {"defect_cases": defect_cases, "defect_days": defect_days, "defect_share_bp": defect_share_bp}
     said = {name: str(value) for name, value in rules.items() if value is not None}
-    show_document(asked, indicators_sheet, "indicators", month=month, **said)
+    show_books(asked, indicators_sheet, "indicators", month=month, **said)

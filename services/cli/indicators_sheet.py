@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from services.cli.statement_sheet import Document, Label, add_figures, table, tell_as_at
-from services.cli.words import Words, plural
 from services.kernel.money import yuan
+from services.wording.words import Words, plural
 
 _RATES: Final[Mapping[str, Label]] = {
     "refund_rate": ("退款率(当月退款订单/当月下单)", "refund rate (orders refunded in it/orders placed)"),

@@ -1,21 +1,14 @@
 """`aftersales insurance`: claims of freight insurance, and which of them cost the shop what the insurer had paid."""
 
-import asyncio
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from services.cli.case_reading import reading
-from services.cli.failure import told
+from services.cli.books import show_books
 from services.cli.insurance_sheet import claims_sheet
 from services.cli.look import Asked
 from services.cli.options import with_options
-from services.cli.output import paper, show_json
-from services.kernel.settings import Settings
-
-#: Every role may read; who owns the books asks here.
-ROLE = "finance"
 
 app = typer.Typer(no_args_is_help=True, help="Freight insurance. 运费险。")
 
@@ -63,13 +56,4 @@ def claims(
     paid. A claim counts as filed once the return is sent. 列出理赔:保险赔付、已扣、多付;退货寄出即视为报案。
     """
     given = {"state": state, "difference": difference, "payer": payer, "order_id": order, "case_id": case}
-    query = {name: str(value) for name, value in given.items() if value}
-    with told(asked.json):
-        settings, words = asked.begin()
-        found = asyncio.run(_read(settings, asked, query, limit))
-        show_json(found) if asked.json else claims_sheet(paper(), words, found)
-
-
-async def _read(settings: Settings, asked: Asked, query: dict[str, str], limit: int) -> dict[str, Any]:
-    async with reading(settings, ROLE, asked.url, asked.token) as read:
-        return await read("insurance-claims", **query, limit=str(limit))
+    show_books(asked, claims_sheet, "insurance-claims", **given, limit=limit)

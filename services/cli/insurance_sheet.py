@@ -8,24 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.facts import moment
-from services.cli.words import Words, plural
 from services.kernel.money import yuan
+from services.wording.books import CLAIM_DIFFERENCES, CLAIM_STATES, PAYERS
+from services.wording.facts import moment
+from services.wording.words import Words, plural
 
-STATES: Final[Mapping[str, tuple[str, str]]] = {
-    "insured": ("已投保", "insured"),
-    "filed": ("已报案", "filed"),
-    "paid": ("已赔付", "paid"),
-    "failed": ("拒赔", "refused"),
-    "paid_late": ("返还运费后才赔", "paid late"),
-    "paid_twice": ("重复赔付", "paid twice"),
-    "lapsed": ("未退货", "lapsed"),
-}
-DIFFERENCES: Final[Mapping[str, tuple[str, str]]] = {
-    "insurance_not_deducted": ("赔付未扣", "not deducted"),
-    "insurance_paid_twice": ("重复赔付", "paid twice"),
-}
-PAYERS: Final[Mapping[str, tuple[str, str]]] = {"buyer": ("买家", "buyer"), "merchant": ("商家", "merchant")}
 _FIGURES: Final = (
     ("paid_fen", "赔付", "paid"),
     ("freight_fen", "应返运费", "freight"),
@@ -49,10 +36,10 @@ def claims_sheet(console: Console, words: Words, found: Mapping[str, Any]) -> No
         table.add_row(
             escape(claim["case_id"]),
             words.say(*PAYERS.get(claim["payer"], (escape(claim["payer"]),) * 2)),
-            words.say(*STATES[claim["state"]]),
+            words.say(*CLAIM_STATES[claim["state"]]),
             moment(claim["filed_at"]) if claim["filed_at"] else "",
             *(_amount(claim[name]) for name, _, _ in _FIGURES),
-            f"[red]{words.say(*DIFFERENCES[wrong])}[/]" if wrong else "",
+            f"[red]{words.say(*CLAIM_DIFFERENCES[wrong])}[/]" if wrong else "",
         )
     table.add_section()
     sums = [yuan(sum(claim[name] for claim in claims)) for name, _, _ in _FIGURES]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,17 +14,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.catalogue import SERVICES
+from services.cli.database import trouble_of, ways_out
 from services.cli.environment import to_answer
-from services.cli.failure import NOT_SO, Failure, told
-from services.cli.lag_reading import BROKER, Parked, Row, Survey, Surveyor
+from services.cli.failure import NOT_SO, Failure, reason_of, told
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.words import Language, Words, plural
 from services.kernel.settings import Settings
+from services.operations.lag_reading import BROKER, Parked, Row, Survey, Surveyor
+from services.wording.words import Language, Words, plural
 
 #: How long two looks are apart, unless said otherwise.
 EVERY_SECONDS: Final = 5.0
 
-Show = Callable[[Surveyor, Survey], None]
+#: Shows a look, and what to do about what was away.
+Show = Callable[[Survey, Sequence[str]], None]
 
 
 def lag(
@@ -43,8 +46,8 @@ def lag(
     with told(json):
         settings, words = to_answer(data_dir, lang)
 
-        def show(surveyor: Surveyor, survey: Survey) -> None:
-            show_json(survey) if json else _show(paper(), words, surveyor, survey, clear=watch)
+        def show(survey: Survey, ways: Sequence[str]) -> None:
+            show_json(survey) if json else _show(paper(), words, survey, ways, clear=watch)
 
         try:
             last = asyncio.run(_look(settings, _named(service), show, every, looks if watch else 1))
@@ -67,20 +70,31 @@ def _named(given: list[str] | None) -> list[str]:
 
 
 async def _look(settings: Settings, services: Sequence[str], show: Show, every: float, looks: int) -> Survey:
-    surveyor = Surveyor(settings, services)
+    surveyor = Surveyor(settings, services, partial(_trouble, settings))
     try:
-        show(surveyor, survey := await surveyor.look())
+        show(survey := await surveyor.look(), _ways_out(settings, surveyor))
         done = 1
         while done != looks:
             await asyncio.sleep(every)
-            show(surveyor, survey := await surveyor.look())
+            show(survey := await surveyor.look(), _ways_out(settings, surveyor))
             done += 1
         return survey
     finally:
         await surveyor.close()
 
 
-def _show(console: Console, words: Words, surveyor: Surveyor, survey: Survey, clear: bool) -> None:
+def _trouble(settings: Settings, part: str, error: BaseException) -> str:
+    """Where something is that does not answer, and why it does not."""
+    return f"{settings.kafka_servers}: {reason_of(error)}" if part == BROKER else trouble_of(settings, part, error)
+
+
+def _ways_out(settings: Settings, surveyor: Surveyor) -> list[str]:
+    """What to do about the databases that were away at the last look, zh / en each."""
+    ways = (way for service, error in surveyor.errors.items() for way in ways_out(settings, service, error))
+    return list(dict.fromkeys(ways))
+
+
+def _show(console: Console, words: Words, survey: Survey, ways: Sequence[str], clear: bool) -> None:
     if clear and console.is_terminal:
         console.clear()
     if survey.consumers:
@@ -88,7 +102,7 @@ def _show(console: Console, words: Words, surveyor: Surveyor, survey: Survey, cl
         console.print()
     for trouble in _troubles(words, survey):
         console.print(f"[red]✗[/] {escape(trouble)}".replace("\n", "\n  "), soft_wrap=True)
-    for way in surveyor.ways_out():
+    for way in ways:
         console.print(f"  {escape(way)}", soft_wrap=True)
     if survey.caught_up:
         console.print(f"[green]✓[/] {words.say('全部处理完', 'everything is handled')}")

@@ -19,7 +19,6 @@ from services.cli.failure import NOT_SO, Failure, told
 from services.cli.ledger_sheet import chart_sheet, check_sheet, entries_sheet, statement_sheet, trial_sheet
 from services.cli.options import with_options
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.words import Language, Words
 from services.finance.ledger.accounts import CHART, external_parties
 from services.finance.ledger.entries import Chosen, Entries, entries_of
 from services.finance.ledger.identities import Break
@@ -27,14 +26,16 @@ from services.finance.ledger.ledger import OrderLedger, orders
 from services.finance.ledger.postings import Posting
 from services.finance.ledger.report import Check, check_of
 from services.finance.ledger.statement import Statement, is_move, statement_of
-from services.finance.ledger.trial import Trial, TrialBalance, is_month, month_of
+from services.finance.ledger.trial import Trial, TrialBalance, is_month
 from services.histories import Logs
 from services.kernel.clock import clock_seen
 from services.kernel.long_work import Tell
 from services.kernel.naming import order_of
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
+from services.kernel.shop_time import shop_month
 from services.policy import policy_in_force
+from services.wording.words import Language, Words
 
 app = typer.Typer(no_args_is_help=True, help="The ledger, made from the logs. 总账(由日志即时生成)。")
 
@@ -90,7 +91,7 @@ class Books:
 
     def check_begun(self, month: str) -> None:
         """Once the logs were read: raises `Failure` for a month that neither the clock nor any event has come to."""
-        last = month_of(self._last)
+        last = shop_month(self._last)
         if month > last:
             zh = f"--month:{month} 还没有开始,最近的月份是 {last}。"
             raise Failure("invalid", zh, f"--month: {month} has not begun; the latest month is {last}.")

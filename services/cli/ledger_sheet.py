@@ -8,8 +8,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.facts import entry, moment, money
-from services.cli.words import Words, plural
 from services.finance.ledger.accounts import CHART, Kind
 from services.finance.ledger.entries import Entries
 from services.finance.ledger.identities import Break
@@ -17,24 +15,11 @@ from services.finance.ledger.report import Check
 from services.finance.ledger.statement import Statement
 from services.finance.ledger.trial import Row, TrialBalance
 from services.kernel.money import yuan
+from services.wording.books import ACCOUNT_KINDS, MEMOS
+from services.wording.facts import entry, moment, money
+from services.wording.words import Words, plural
 
-_KINDS: Final = {
-    Kind.ASSET: ("资产", "assets"),
-    Kind.LIABILITY: ("负债", "liabilities"),
-    Kind.INCOME: ("收入", "income"),
-    Kind.EXPENSE: ("费用", "expenses"),
-    Kind.CLEARING: ("过渡", "clearing"),
-}
 _SIDES: Final = (("借方", "debit"), ("贷方", "credit"))
-#: Memos that are no term of a loss and no kind of payout, which have names already.
-_MEMOS: Final = {
-    "charged": ("承担", "charged"),
-    "reversed": ("转由他方承担", "reversed"),
-    "credited": ("冲减", "credited"),
-    "recovered": ("追偿到账", "recovered"),
-    "deposit": ("押金", "deposit"),
-    "insurance": ("运费险已赔", "paid by the insurance"),
-}
 #: Memos that the name of their event says already.
 _SAID: Final = frozenset({"charged", "reversed", "recovered"})
 
@@ -47,7 +32,7 @@ def trial_sheet(console: Console, words: Words, trial: TrialBalance) -> None:
     for label in (("期初", "opening"), *_SIDES, ("期末", "closing")):
         table.add_column(words.say(*label), justify="right", no_wrap=True)
     for kind, rows in _by_kind(trial.rows):
-        table.add_row(f"[dim]{words.say(*_KINDS[kind])}[/]")
+        table.add_row(f"[dim]{words.say(*ACCOUNT_KINDS[kind])}[/]")
         for row in rows:
             figures = (yuan(row.opening_fen), _side(row.debit_fen), _side(row.credit_fen))
             table.add_row(f"  {escape(_place(words, row.account, row.party))}", *figures, yuan(row.closing_fen))
@@ -70,7 +55,7 @@ def chart_sheet(console: Console, words: Words) -> None:
     for code, account in CHART.items():
         kept_by = "" if not account.by else f"/{account.by.upper()}"
         table.add_row(
-            f"{code}{kept_by}", words.say(*_KINDS[account.kind]), *map(words.text, (account.name, account.means))
+            f"{code}{kept_by}", words.say(*ACCOUNT_KINDS[account.kind]), *map(words.text, (account.name, account.means))
         )
     console.print(table)
 
@@ -191,7 +176,7 @@ def _place(words: Words, account: str, party: str) -> str:
 
 
 def _memo(words: Words, memo: str) -> str:
-    return words.say(*_MEMOS[memo]) if memo in _MEMOS else entry(words, memo)
+    return words.say(*MEMOS[memo]) if memo in MEMOS else entry(words, memo)
 
 
 def _side(fen: int) -> str:

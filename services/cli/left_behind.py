@@ -12,13 +12,13 @@ from services.catalogue import SERVICES
 from services.cli.database import opened
 from services.cli.dlq_sheet import Line, group_of, line_of, show_groups, show_messages, some
 from services.cli.failure import Failure
-from services.cli.way_out import ways_out
-from services.cli.words import Words
 from services.kernel.event_store import EventStore
 from services.kernel.kafka import dead_letters
-from services.kernel.kafka.dead_letters import Group, Selection
+from services.kernel.kafka.dead_letters import Behind, Group, Selection
 from services.kernel.kafka.parking import ParkedMessage
 from services.kernel.settings import Settings
+from services.operations.way_out import ways_out
+from services.wording.words import Words
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ async def left_by(service: str, store: EventStore, selection: Selection | None) 
 
 async def _messages(store: EventStore, selection: Selection) -> list[ParkedMessage]:
     messages: list[ParkedMessage] = []
-    while page := await dead_letters.selected(store, selection, messages[-1] if messages else None):
+    while page := await dead_letters.selected(store, selection, Behind.of(messages[-1]) if messages else None):
         messages += [_without_body(one) for one in page]
     return messages
 

@@ -13,9 +13,9 @@ from services.cli.case_reading import reading
 from services.cli.environment import to_answer
 from services.cli.failure import Failure, told
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.words import Language, Words
 from services.kernel.actor import ROLES
 from services.kernel.settings import Settings
+from services.wording.words import Language, Words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from services.cli.facts import entry, money
-from services.cli.words import Words
 from services.kernel.money import yuan
+from services.wording.facts import entry, money
+from services.wording.words import Words
 
 
 def settlement_table(words: Words, settlement: Mapping[str, Any]) -> Table:

@@ -40,7 +40,7 @@ async def accountant(shop: Shop) -> AsyncIterator[Act]:
     async with books_at_work(shop) as books:
         token = books.token(Actor.parse(_ACCOUNTANT))
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-            yield Act(books.base_url, token, session)
+            yield Act(books.base_url, session)
 
 
 async def close_month(act: Act, delivery: Delivery, folder: Path, refused: list[Refused], tell: Tell) -> ClosedMonth:

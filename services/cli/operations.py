@@ -19,14 +19,12 @@ from services.cli.bar import bar
 from services.cli.by_name import By, Reason, must_be_told
 from services.cli.database import on_database, opened
 from services.cli.environment import settings_in_force, to_answer
-from services.cli.facts import moment
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.operated import Operated, actor_of, refused
 from services.cli.options import with_options
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.serving import named
 from services.cli.whatif_sheet import show_report
-from services.cli.words import Language, Words
 from services.kernel.clock import clock_of
 from services.kernel.log import rfc3339
 from services.kernel.long_work import Tell
@@ -38,6 +36,8 @@ from services.operations.kind import folder_of
 from services.operations.kinds import must_be_resumable
 from services.operations.work import work
 from services.whatif.report import Report
+from services.wording.facts import moment
+from services.wording.words import Language, Words
 
 app = typer.Typer(no_args_is_help=True, help="Long work: what runs, hold it up, let it go on. 运维操作。")
 

@@ -10,13 +10,14 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from services.cli.as_of import AsOfPoint, as_of
-from services.cli.facts import moment, money
+from services.cli.as_of import AsOfPoint
 from services.cli.look import Look
 from services.cli.money_sheet import borne
 from services.cli.options import with_options
-from services.cli.words import Words
 from services.kernel.money import yuan
+from services.wording.facts import moment, money
+from services.wording.past import as_of
+from services.wording.words import Words
 
 app = typer.Typer(no_args_is_help=True, help="Orders. 订单。")
 

@@ -3,22 +3,20 @@ what was frozen."""
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
 
 from services.cli.acting import acting
+from services.cli.books import read_books, show_books, show_document
 from services.cli.by_name import By, DryRun, must_be_by_somebody
-from services.cli.case_reading import reading
 from services.cli.failure import NOT_SO, Failure, file_exists, told
 from services.cli.look import Asked
 from services.cli.options import with_options
-from services.cli.output import paper, show_json
 from services.cli.period_sheet import check_sheet, periods_sheet, report_sheet
-from services.cli.words import Words
-from services.finance.closing import PeriodCheck, PeriodReport
-from services.finance.ledger.trial import Row, is_month
+from services.finance.closing import PeriodReport
+from services.finance.ledger.trial import is_month
 from services.kernel.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Months of the books, and closing them. 月份与月结。")
@@ -28,9 +26,6 @@ Closer = Annotated[Literal["finance", "store_manager"], typer.Option("--role", h
 Out = Annotated[
     Path | None, typer.Option(help="Write the very lines that were frozen (JSON Lines) here. 输出冻结的报告原文。")
 ]
-
-#: Who reads; every role may.
-_READER: Final = "finance"
 
 
 @app.callback()
@@ -42,13 +37,7 @@ def period() -> None:
 @with_options(Asked)
 def list_(asked: Asked) -> None:
     """Months in which something was posted, closed or open, newest first. 各月份及其是否已结账。"""
-    with told(asked.json):
-        settings, words = asked.begin()
-        document = asyncio.run(_read(settings, asked, "periods"))
-        if asked.json:
-            show_json(document)
-        else:
-            periods_sheet(paper(), words, document["items"])
+    show_books(asked, periods_sheet, "periods")
 
 
 @app.command()
@@ -63,7 +52,7 @@ def close(asked: Asked, month: Month, by: By = "", role: Closer = "finance", dry
         _check_month(month)
         settings, words = asked.begin()
         report = asyncio.run(_closed(settings, asked, month, by or "dry-run", role, dry_run=dry_run))
-        _show(asked, words, report)
+        show_document(asked, words, report_sheet, report)
     if report["obstacles"]:
         raise typer.Exit(NOT_SO)
 
@@ -77,10 +66,10 @@ def show(asked: Asked, month: Month, out: Out = None) -> None:
     with told(asked.json):
         _check_month(month)
         settings, words = asked.begin()
-        report = asyncio.run(_read(settings, asked, "periods", month, "report"))
+        report = asyncio.run(read_books(settings, asked, "periods", month, "report"))
         if out is not None:
             _write(out, report)
-        _show(asked, words, report)
+        show_document(asked, words, report_sheet, report)
 
 
 @app.command()
@@ -92,18 +81,10 @@ def recompute(asked: Asked, month: Month) -> None:
     with told(asked.json):
         _check_month(month)
         settings, words = asked.begin()
-        document = asyncio.run(_read(settings, asked, "periods", month, "check"))
-        if asked.json:
-            show_json(document)
-        else:
-            check_sheet(paper(), words, msgspec.convert(document, PeriodCheck))
+        document = asyncio.run(read_books(settings, asked, "periods", month, "check"))
+        show_document(asked, words, check_sheet, document)
     if not document["equal"]:
         raise typer.Exit(NOT_SO)
-
-
-async def _read(settings: Settings, asked: Asked, *path: str) -> dict[str, Any]:
-    async with reading(settings, _READER, asked.url, asked.token) as read:
-        return await read(*path)
 
 
 async def _closed(settings: Settings, asked: Asked, month: str, by: str, role: str, *, dry_run: bool) -> dict[str, Any]:
@@ -116,13 +97,6 @@ async def _closed(settings: Settings, asked: Asked, month: str, by: str, role: s
         zh, en = f"{month} 已经结账,不能再结。", f"{month} is closed already."
         raise Failure("period_closed", zh, en, status=NOT_SO)
     return report
-
-
-def _show(asked: Asked, words: Words, report: dict[str, Any]) -> None:
-    if asked.json:
-        show_json(report)
-    else:
-        report_sheet(paper(), words, report, msgspec.convert(report["accounts"], list[Row]))
 
 
 def _write(out: Path, report: dict[str, Any]) -> None:

@@ -3,20 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.facts import moment
 from services.cli.ledger_sheet import trial_sheet
-from services.cli.words import Words, plural
 from services.finance.closing import Difference, PeriodCheck
 from services.finance.ledger.accounts import CHART
 from services.finance.ledger.trial import Row, TrialBalance
 from services.kernel.money import yuan
+from services.wording.books import PERIOD_STATES
+from services.wording.facts import moment
+from services.wording.words import Words, plural
 
-_STATES: Final = {"open": ("未结", "open"), "closed": ("已结", "closed")}
 _FIGURES: Final = {
     "root": ("日志根哈希", "root of the log"),
     "postings": ("分录数", "postings"),
@@ -29,7 +30,7 @@ _FIGURES: Final = {
 _PLACES: Final = {code: place for place, code in enumerate(CHART)}
 
 
-def periods_sheet(console: Console, words: Words, months: Sequence[Mapping[str, Any]]) -> None:
+def periods_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> None:
     """Every month: open or closed, by whom, and what it holds."""
     table = _table(words.say("月份", "Months"))
     for label in (("月份", "month"), ("状态", "state")):
@@ -38,11 +39,11 @@ def periods_sheet(console: Console, words: Words, months: Sequence[Mapping[str, 
         table.add_column(words.say(*label), justify="right", no_wrap=True)
     for label in (("结账", "closed"), ("结账人", "by"), ("报告", "report")):
         table.add_column(words.say(*label), overflow="fold")
-    for one in months:
+    for one in page["items"]:
         closed = one["state"] == "closed"
         table.add_row(
             one["month"],
-            words.say(*_STATES[one["state"]]),
+            words.say(*PERIOD_STATES[one["state"]]),
             str(one["postings"]),
             str(one["late"] or ""),
             str(one["position"]) if closed else "",
@@ -53,9 +54,9 @@ def periods_sheet(console: Console, words: Words, months: Sequence[Mapping[str, 
     console.print(table)
 
 
-def report_sheet(console: Console, words: Words, report: Mapping[str, Any], accounts: Sequence[Row]) -> None:
+def report_sheet(console: Console, words: Words, report: Mapping[str, Any]) -> None:
     """What a month holds, account by account, and what is frozen of it or keeps it from being closed."""
-    rows = sorted(accounts, key=lambda row: (_PLACES[row.account], row.party))
+    rows = sorted(msgspec.convert(report["accounts"], list[Row]), key=lambda row: (_PLACES[row.account], row.party))
     trial_sheet(console, words, _trial(report["month"], rows))
     late = report["late"]
     zh, en = (
@@ -73,8 +74,9 @@ def report_sheet(console: Console, words: Words, report: Mapping[str, Any], acco
         console.print(words.say("可以结账", "It can be closed"))
 
 
-def check_sheet(console: Console, words: Words, check: PeriodCheck) -> None:
+def check_sheet(console: Console, words: Words, document: Mapping[str, Any]) -> None:
     """Whether a closed month is what was frozen, and which figures are not."""
+    check = msgspec.convert(document, PeriodCheck)
     if check.equal:
         same = words.say("重新计算的报告与结账时逐字节相同", "made anew, it is what was frozen, to the byte")
         console.print(f"[green]✓[/] {check.month} {same}")

@@ -19,7 +19,6 @@ from services.cli.environment import to_answer
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.operated import operated, told_of
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
-from services.cli.words import Language, Words, plural
 from services.kernel.event_store import CommitFailed
 from services.kernel.leases import LeaseHeld, holder_named
 from services.kernel.rebuild import (
@@ -37,6 +36,7 @@ from services.kernel.service import Service
 from services.kernel.settings import Settings
 from services.kernel.workers import WorkerLost
 from services.rebuilding import rebuilt, services_of, tables_by_service
+from services.wording.words import Language, Words, plural
 
 ALL: Final = "all"
 MOST_PROCESSES: Final = 64

@@ -8,12 +8,11 @@ import typer
 
 from services.cli.acting import Act, acting
 from services.cli.bar import bar
+from services.cli.books import FINANCE, read_books, show_books, show_document
 from services.cli.by_name import By, DryRun, must_be_by_somebody
-from services.cli.case_reading import reading
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.look import Asked
 from services.cli.options import with_options
-from services.cli.output import paper, show_json
 from services.cli.reconcile_sheet import check_sheet, preview_sheet, run_sheet, runs_sheet
 from services.kernel.http.lists import MAX_ROWS
 from services.kernel.settings import Settings
@@ -30,7 +29,6 @@ OrderChannels = Annotated[
     ),
 ]
 
-_FINANCE: Final = "finance"
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -62,12 +60,7 @@ def run(
         body = {"channel": channel, "first_day": first, "last_day": last}
         with bar(words.say("对账", "reconciling"), shown=not asked.json):
             document = asyncio.run(_made(settings, asked, body, order_channel or [], by, dry_run))
-        if asked.json:
-            show_json(document)
-        elif dry_run:
-            preview_sheet(paper(), words, document)
-        else:
-            run_sheet(paper(), words, document)
+        show_document(asked, words, preview_sheet if dry_run else run_sheet, document)
 
 
 @app.command("list")
@@ -78,11 +71,7 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=MAX_ROWS, help="How many. 条数。")] = 50,
 ) -> None:
     """Reconciliations, newest first. 列出对账,最新的在前。"""
-    with told(asked.json):
-        settings, words = asked.begin()
-        query = {"limit": str(limit)} | ({"channel": channel} if channel else {})
-        page = asyncio.run(_read(settings, asked, "reconciliations", **query))
-        show_json(page) if asked.json else runs_sheet(paper(), words, page)
+    show_books(asked, runs_sheet, "reconciliations", channel=channel, limit=limit)
 
 
 @app.command()
@@ -91,10 +80,7 @@ def show(asked: Asked, run: Run) -> None:
     """A reconciliation: what was compared, what it came to, and the totals of its days.
     查看对账:范围、结果、逐日合计。
     """
-    with told(asked.json):
-        settings, words = asked.begin()
-        document = asyncio.run(_read(settings, asked, "reconciliations", run))
-        show_json(document) if asked.json else run_sheet(paper(), words, document)
+    show_books(asked, run_sheet, "reconciliations", run)
 
 
 @app.command()
@@ -102,10 +88,7 @@ def show(asked: Asked, run: Run) -> None:
 def check(asked: Asked, run: Run) -> None:
     """Make a reconciliation anew from the bills and events that there were: it must be the same to the byte. Ends
     with 1 where it is not. 按当时的账单与事件重新对账,结果须逐字节相同;不同则以 1 结束。"""
-    with told(asked.json):
-        settings, words = asked.begin()
-        document = asyncio.run(_read(settings, asked, "reconciliations", run, "check"))
-        show_json(document) if asked.json else check_sheet(paper(), words, document)
+    document = show_books(asked, check_sheet, "reconciliations", run, "check")
     if not document["same"]:
         raise typer.Exit(NOT_SO)
 
@@ -122,9 +105,9 @@ async def _made(
 ) -> dict[str, Any]:
     """What a run comes to: looked at beforehand, or made and then read."""
     if dry_run:
-        query = {**body, **({"order_channels": ",".join(order_channels)} if order_channels else {})}
-        return await _read(settings, asked, "reconciliations", "preview", **query)
-    async with acting(settings, _FINANCE, by, asked.url, asked.token) as act:
+        query = {**body, "order_channels": ",".join(order_channels)}
+        return await read_books(settings, asked, "reconciliations", "preview", **query)
+    async with acting(settings, FINANCE, by, asked.url, asked.token) as act:
         answer = await act.post("reconciliations", json={**body, "order_channels": order_channels})
         run = _run_of(answer) or await _same_run(act, body)
         await act.get("discrepancies", limit="1", wait="true")
@@ -141,8 +124,3 @@ async def _same_run(act: Act, body: dict[str, Any]) -> str:
     page = await act.get("reconciliations", channel=body["channel"], limit=str(MAX_ROWS), wait="true")
     days = ("first_day", "last_day")
     return next(str(one["run"]) for one in page["items"] if all(one[day] == body[day] for day in days))
-
-
-async def _read(settings: Settings, asked: Asked, *path: str, **query: str) -> dict[str, Any]:
-    async with reading(settings, _FINANCE, asked.url, asked.token) as read:
-        return await read(*path, **query)

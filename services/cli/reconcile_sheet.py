@@ -1,7 +1,7 @@
 """Reconciliations on paper: the list, one with the totals of its days, and what one would come to."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -9,34 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.cli.discrepancy_sheet import kind_of
-from services.cli.facts import moment
-from services.cli.words import Words
 from services.kernel.money import yuan
-
-_RULES: Final = {
-    "exact": ("我方单号与金额", "our reference and the amount"),
-    "channel_ref": ("渠道单号与金额", "the channel's number and the amount"),
-    "order_sum": ("订单与金额合计", "the order and the sum"),
-    "roll_up": ("合并打款", "several paid together"),
-    "cut_off": ("跨日", "across midnight"),
-    "fee": ("手续费", "fees"),
-}
-_ENDED: Final = {
-    "matched": ("相符", "agree"),
-    "carried": ("结转", "carried"),
-    "outside": ("与售后无关", "no after-sales money"),
-    "discrepancy": ("差异", "in discrepancies"),
-}
-_SUMS: Final = (
-    ("books_fen", "账上售后(收减付)", "books: after-sales, in less out"),
-    ("trade_payments_fen", "交易:收款", "trade: payments"),
-    ("trade_refunds_fen", "交易:退款", "trade: refunds"),
-    ("fund_payments_fen", "资金:收款", "fund: payments"),
-    ("fund_refunds_fen", "资金:退款", "fund: refunds"),
-    ("fund_fees_fen", "资金:手续费", "fund: fees"),
-    ("fund_others_fen", "资金:其他", "fund: others"),
-    ("differs_fen", "资金减交易", "fund less trade"),
-)
+from services.wording.books import DAY_TOTALS, ENDED, MATCH_RULES
+from services.wording.facts import moment
+from services.wording.words import Words
 
 
 def runs_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> None:
@@ -79,13 +55,13 @@ def preview_sheet(console: Console, words: Words, found: Mapping[str, Any]) -> N
     table.add_column("")
     for label in (("分录", "postings"), ("账单行", "rows")):
         table.add_column(words.say(*label), justify="right")
-    for name, label in _ENDED.items():
+    for name, label in ENDED.items():
         table.add_row(words.say(*label), f"{found['postings'].get(name, 0):,}", f"{found['rows'].get(name, 0):,}")
     console.print(table)
     rules = _table(words.say("相符的依据", "Why they agree"))
     rules.add_column("")
     rules.add_column(words.say("次", "times"), justify="right")
-    for name, label in _RULES.items():
+    for name, label in MATCH_RULES.items():
         if name in found["by_rule"]:
             rules.add_row(words.say(*label), f"{found['by_rule'][name]:,}")
     console.print(rules)
@@ -135,7 +111,7 @@ def _totals(words: Words, days: Any) -> Table:
     table.add_column(words.say("行,相符", "rows, agree"), justify="right")
     table.add_column("")
     table.add_column(words.say("合计", "sum"), justify="right", no_wrap=True)
-    shown = [(name, zh, en) for name, zh, en in _SUMS if any(day[name] for day in days)]
+    shown = [(name, zh, en) for name, (zh, en) in DAY_TOTALS.items() if any(day[name] for day in days)]
     for day in days:
         sums = [(words.say(zh, en), yuan(day[name])) for name, zh, en in shown if day[name]]
         labels, amounts = ("\n".join(column) for column in zip(*sums, strict=True)) if sums else ("", "")

@@ -15,7 +15,6 @@ from services.cli.by_name import By, DryRun, Reason, must_be_told
 from services.cli.database import opened
 from services.cli.event_choice import OfService, Range
 from services.cli.event_failures import explained
-from services.cli.facts import moment
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.operated import operated
 from services.cli.options import with_options
@@ -32,6 +31,7 @@ from services.transfer.replay import SECRET_BYTES, Endpoint, Target, Topic
 from services.transfer.resending import Sent, may_send_to, must_be_known
 from services.transfer.resending import resend as send
 from services.transfer.selection import Selection, bounds
+from services.wording.facts import moment
 
 #: Events a second unless said otherwise: nobody who listens is flooded.
 RATE: Final = 200.0

@@ -16,6 +16,7 @@ from services.cli.failure import Failure, told
 from services.cli.output import AsJson, DataDir, show_json
 from services.cli.serving import listening, named, told_to_stop
 from services.cli.version import released
+from services.console.signing_in.links import ALL_ROLES
 from services.embedded import Embedded
 from services.garbage import spare_collector
 from services.kernel import tracing
@@ -83,10 +84,12 @@ async def _serve(settings: Settings, names: list[str], json: bool) -> None:
 
 def _tell(server: Embedded, names: list[str], first: bool, json: bool) -> None:
     token = server.token(FIRST_ACTOR, timedelta(days=FIRST_TOKEN_DAYS)) if first else ""
+    link = server.link(FIRST_ACTOR.name, ALL_ROLES)
     if json:
         show_json(
             {
                 "url": server.base_url,
+                **({"console": link} if link else {}),
                 "docs": f"{server.base_url}/docs",
                 "services": names,
                 "data_dir": str(server.settings.data_dir),
@@ -98,6 +101,9 @@ def _tell(server: Embedded, names: list[str], first: bool, json: bool) -> None:
         return
     typer.echo(f"aftersales {released()} · {', '.join(names)}")
     typer.echo(f"  监听 listening   {server.base_url}")
+    if link:
+        typer.echo(f"  控制台 console   {link}")
+        typer.echo("                   (一次有效 works once; aftersales link 再取一个 makes another)")
     typer.echo(f"  文档 API docs    {server.base_url}/docs?token={token or '…'}")
     typer.echo(f"  数据 data        {server.settings.data_dir}")
     typer.echo(f"  令牌 a token     aftersales token --role agent --name 小李{_folder_option(server.settings)}")

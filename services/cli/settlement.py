@@ -10,7 +10,7 @@ from services.cli.as_of import AsOfPoint, show_as_of
 from services.cli.look import Look
 from services.cli.money_sheet import settlement_table
 from services.cli.options import with_options
-from services.cli.words import Words
+from services.wording.words import Words
 
 app = typer.Typer(no_args_is_help=True, help="Settlements. 结算。")
 

@@ -24,7 +24,18 @@ from services.stack.stack import Stack, Tell, throw_away, usual_folder
 from services.stack.supervisor import Supervisor
 
 #: What the stack decides itself; every other setting of the environment applies to its processes.
-_OWN: Final = ("CLOCK", "DATA_DIR", "DATABASE_URL", "HOST", "KAFKA_", "LOG_FORMAT", "MEDIA_URL", "PORT", "TOKEN_SECRET")
+_OWN: Final = (
+    "API_URL",
+    "CLOCK",
+    "DATA_DIR",
+    "DATABASE_URL",
+    "HOST",
+    "KAFKA_",
+    "LOG_FORMAT",
+    "MEDIA_URL",
+    "PORT",
+    "TOKEN_SECRET",
+)
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 #: Signals so close together are one request: `make` passes on a SIGTERM that its whole group got. In seconds.
 _ONE_REQUEST_SECONDS: Final = 1.0
@@ -52,7 +63,8 @@ def stack(
             def tell(zh: str, en: str) -> None:
                 typer.echo(f"{zh} / {en}", err=json)
 
-            made = Stack(place, brokers=int(brokers), roles=APART if apart else TOGETHER, settings=_given(), tell=tell)
+            roles = APART if apart else TOGETHER
+            made = Stack(place, brokers=int(brokers), roles=roles, settings=_given(), console=True, tell=tell)
             try:
                 asyncio.run(_run(made, tell, json))
             except (PostgresMissing, KafkaMissing) as error:
@@ -110,6 +122,9 @@ def _describe(stack: Stack, json: bool) -> None:
         show_json(made)
         return
     typer.echo(f"\naftersales {released()} · PostgreSQL · Kafka ×{made.brokers}")
+    typer.echo(f"  控制台 console     {made.link or f'{made.console}/console/'}")
+    if made.link:
+        typer.echo(f"                     (一次有效 works once; . {_near(stack.shell_file)} && aftersales link)")
     for service, url in made.services.items():
         typer.echo(f"  {service:<10} {url}   文档 docs {url}/docs?token=$TOKEN")
     for name, process in made.processes.items():

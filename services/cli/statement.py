@@ -1,18 +1,13 @@
 """`aftersales statement`: what finance's books say of parties, deposits, suspense and refunds, of a month or ever."""
 
-import asyncio
-from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
-from services.cli.case_reading import reading
-from services.cli.failure import told
+from services.cli.books import show_books
 from services.cli.look import Asked
 from services.cli.options import with_options
-from services.cli.output import paper, show_json
 from services.cli.statement_sheet import (
     deposits_sheet,
     parties_sheet,
@@ -20,14 +15,7 @@ from services.cli.statement_sheet import (
     refunds_sheet,
     suspense_sheet,
 )
-from services.cli.words import Words
-from services.kernel.settings import Settings
 
-#: Every role may read; who owns the books asks here.
-ROLE: Final = "finance"
-
-Document = Mapping[str, Any]
-Sheet = Callable[[Console, Words, Document], None]
 Month = Annotated[
     str, typer.Option(help="A month of the shop's, as 2026-10; else all time. 月份。", show_default=False)
 ]
@@ -57,7 +45,7 @@ def statement() -> None:
 @with_options(Asked)
 def parties(asked: Asked, month: Month = "") -> None:
     """What every party was charged, what is open of it, and for how long. 各责任方:期初、承担、追偿、期末、账龄。"""
-    show(asked, parties_sheet, "statements", "parties", month=month)
+    show_books(asked, parties_sheet, "statements", "parties", month=month)
 
 
 @app.command()
@@ -68,21 +56,21 @@ def party(
     month: Month = "",
 ) -> None:
     """One party's statement, down to case and event. 某一责任方,逐单逐笔。"""
-    show(asked, party_sheet, "statements", "parties", name, month=month)
+    show_books(asked, party_sheet, "statements", "parties", name, month=month)
 
 
 @app.command()
 @with_options(Asked)
 def deposits(asked: Asked, month: Month = "") -> None:
     """Deposits that are held, and since when. 持有的押金及天数。"""
-    show(asked, deposits_sheet, "statements", "deposits", month=month)
+    show_books(asked, deposits_sheet, "statements", "deposits", month=month)
 
 
 @app.command()
 @with_options(Asked)
 def suspense(asked: Asked, month: Month = "") -> None:
     """Losses that nobody bears yet, and since when. 待定损失及天数。"""
-    show(asked, suspense_sheet, "statements", "suspense", month=month)
+    show_books(asked, suspense_sheet, "statements", "suspense", month=month)
 
 
 @app.command()
@@ -93,20 +81,4 @@ def refunds(
     month: Month = "",
 ) -> None:
     """What was refunded, by problem, cause, article or channel. 退款:按问题、原因、货号或渠道。"""
-    show(asked, refunds_sheet, "statements", "refunds", month=month, by=by.value)
-
-
-def show(asked: Asked, sheet: Sheet, *path: str, **query: str) -> None:
-    """Show a document of the books; what is empty is not asked for."""
-    with told(asked.json):
-        settings, words = asked.begin()
-        document = asyncio.run(_read(settings, asked, path, {name: said for name, said in query.items() if said}))
-        if asked.json:
-            show_json(document)
-        else:
-            sheet(paper(), words, document)
-
-
-async def _read(settings: Settings, asked: Asked, path: tuple[str, ...], query: Mapping[str, str]) -> Document:
-    async with reading(settings, ROLE, asked.url, asked.token) as read:
-        return await read(*path, **query)
+    show_books(asked, refunds_sheet, "statements", "refunds", month=month, by=by)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.facts import moment
-from services.cli.words import Words
 from services.kernel.money import yuan
+from services.wording.facts import moment
+from services.wording.words import Words
 
 Document = Mapping[str, Any]
 Label = tuple[str, str]

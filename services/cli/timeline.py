@@ -8,9 +8,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.facts import said
-from services.cli.words import Words
-from services.kernel.clock import SHOP_TIME
+from services.kernel.shop_time import SHOP_TIME
+from services.wording.facts import said
+from services.wording.words import Words
 
 
 def timeline(words: Words, entries: Sequence[Mapping[str, Any]]) -> Table:

@@ -17,13 +17,13 @@ from services.cli.failure import NOT_SO, Failure, told
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.proving import Asked, Sealed, ServiceProof, proved
 from services.cli.serving import named
-from services.cli.words import Language, Words, plural
 from services.kernel.log import NoSuchRange
 from services.kernel.proof import BrokenLink
 from services.kernel.proof.checkpoint import CheckpointInvalid, ProgressInvalid, SignedRoot, read
 from services.kernel.proof.seal import KeyUnusable, Seal
 from services.kernel.settings import Settings
 from services.kernel.workers import WorkerLost
+from services.wording.words import Language, Words, plural
 
 #: The private key in the data folder, where no other is named.
 KEY: Final = "proof.key"

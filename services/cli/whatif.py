@@ -19,7 +19,6 @@ from services.cli.failure import Failure, told
 from services.cli.operated import operated
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
 from services.cli.whatif_sheet import show_report
-from services.cli.words import Language, Words, usual_language
 from services.kernel.clock import clock_seen
 from services.kernel.logging import set_up
 from services.kernel.refusal import Refusal
@@ -27,6 +26,7 @@ from services.kernel.settings import Settings
 from services.policy import policy_in_force
 from services.whatif.report import Report
 from services.whatif.run import TOLD_MOST, Question, what_if
+from services.wording.words import Language, Words, usual_language
 
 app = typer.Typer(no_args_is_help=True, help="Replay history, in memory. 重演历史(只在内存中)。")
 

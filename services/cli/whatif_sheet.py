@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -10,20 +11,12 @@ from rich.panel import Panel
 from rich.table import Table
 
 from contracts.policy import Text
-from services.cli.facts import entry
-from services.cli.words import Words, plural
 from services.kernel.money import yuan
-from services.whatif.cases import NOBODY, Approval, Undecided
 from services.whatif.keys import Key
-from services.whatif.report import Amount, Approvals, CaseThatDiffers, Change, Group, PromiseChange, Promises, Report
+from services.whatif.report import Amount, Approvals, Group, Promises, Report
+from services.wording import what_if as told
+from services.wording.words import Words, plural
 
-_SUSPENSE: Final = ("待定(原因未判定)", "in suspense (cause not known)")
-_PROMISES: Final = {"first_answer": ("首次答复", "first answer"), "solution": ("解决", "solution")}
-_WHAT: Final = {"party": ("责任方", "party"), "freight_borne_by": ("退回运费承担", "return freight borne by")}
-_UNDECIDED: Final = {
-    "unknown_cause": ("新政策没有这个原因,照当时记录", "these rules have no such cause: it stands as it was recorded"),
-    "party_name_required": ("责任方须有名字,但无人说过", "the party needs a name and nobody said one"),
-}
 #: Columns of amounts.
 _COLUMNS: Final = (("实际", "was"), ("照此政策", "would be"), ("差额", "difference"))
 
@@ -103,7 +96,7 @@ def _differences(words: Words, report: Report) -> Iterator[Table]:
 
 def _parties(words: Words, report: Report) -> Table:
     title = ("各方承担(元)", "What the parties would have borne (yuan)")
-    table = _amounts(words, title, report.parties, lambda party: _party(words, party))
+    table = _amounts(words, title, report.parties, lambda party: told.party(words, party))
     net = report.net
     table.add_section()
     table.add_row(f"= {words.say('净损失', 'net loss')}", *_figures(net), style="bold")
@@ -129,7 +122,7 @@ def _groups(words: Words, title: tuple[str, str], groups: Sequence[Group], name:
             net = Amount(group.name, group.was_fen, group.would_be_fen, group.difference_fen)
             table.add_row(escape(name(group.name)), *_figures(net), style="bold")
             for party in group.parties:
-                table.add_row(f"  {escape(_party(words, party.name))}", *_figures(party))
+                table.add_row(f"  {escape(told.party(words, party.name))}", *_figures(party))
     return table
 
 
@@ -140,7 +133,7 @@ def _approvals(words: Words, approvals: Sequence[Approvals]) -> Table:
     table.add_column(words.say("件数", "offers"), justify="right")
     table.add_column(words.say("元", "yuan"), justify="right", no_wrap=True)
     for one in approvals:
-        roles = (_role(words, role) for role in (one.was, one.would_be))
+        roles = (told.role(words, role) for role in (one.was, one.would_be))
         table.add_row(*roles, str(one.offers), yuan(one.amount_fen))
     return table
 
@@ -153,7 +146,7 @@ def _promises(words: Words, promises: Sequence[Promises]) -> Table:
         table.add_column(words.say(*label), justify="right")
     for one in promises:
         numbers = (one.was_broken, one.would_be_broken, one.newly_broken, one.no_longer_broken)
-        table.add_row(words.say(*_PROMISES[one.promise]), *map(str, numbers))
+        table.add_row(words.say(*told.PROMISES[one.promise]), *map(str, numbers))
     return table
 
 
@@ -168,47 +161,9 @@ def _cases(words: Words, report: Report) -> Table:
     table.add_column(words.say("差别(金额为元)", "what differs (yuan)"), overflow="fold")
     table.add_column(words.say("净损失", "net loss"), justify="right", no_wrap=True)
     for case in report.differ:
-        lines = "\n".join(escape(line) for line in _lines(words, case))
+        lines = "\n".join(escape(line) for line in told.lines(words, msgspec.to_builtins(case)))
         table.add_row(escape(case.case_id), escape(words.problem(case.problem)), lines, _signed(case.difference_fen))
     return table
-
-
-def _lines(words: Words, case: CaseThatDiffers) -> Iterator[str]:
-    yield from (_change(words, one) for one in case.changes)
-    yield from (_undecided(words, one) for one in case.undecided)
-    yield from (_approval(words, one) for one in case.approvals)
-    yield from (_promise(words, one) for one in case.promises)
-    for amount in case.entries:
-        yield _moved(entry(words, amount.name), amount)
-    for amount in case.payouts:
-        _, kind, item = amount.name.rsplit(":", 2)
-        yield _moved(f"{words.say('打款', 'payout')} {words.term(kind)} {item}", amount)
-    for amount in case.parties:
-        yield _moved(f"→ {_party(words, amount.name)}", amount)
-
-
-def _change(words: Words, one: Change) -> str:
-    named = words.party if one.what == "party" else words.term
-    about = words.cause(one.item)
-    return f"{words.say(*_WHAT[one.what])} ({about}): {named(one.was)} → {named(one.would_be)}"
-
-
-def _undecided(words: Words, one: Undecided) -> str:
-    return f"{words.cause(one.cause)}, {words.party(one.party)}: {words.say(*_UNDECIDED[one.code])}"
-
-
-def _approval(words: Words, one: Approval) -> str:
-    offer = f"{one.proposal} {words.term(one.kind)} {yuan(one.amount_fen)}"
-    return f"{offer}: {_role(words, one.was)} → {_role(words, one.would_be)}"
-
-
-def _promise(words: Words, one: PromiseChange) -> str:
-    became = ("会逾期", "would have been broken") if one.would_be_broken else ("不会逾期", "would have been kept")
-    return f"{words.say(*_PROMISES[one.promise])}: {words.say(*became)}"
-
-
-def _moved(name: str, amount: Amount) -> str:
-    return f"{name}: {yuan(amount.was_fen)} → {yuan(amount.would_be_fen)}"
 
 
 def _notes(words: Words, title: tuple[str, str], notes: Sequence[Text]) -> Table:
@@ -217,16 +172,6 @@ def _notes(words: Words, title: tuple[str, str], notes: Sequence[Text]) -> Table
     for note in notes:
         table.add_row("·", escape(words.stacked(note.zh, note.en)))
     return table
-
-
-def _role(words: Words, role: str) -> str:
-    if role == NOBODY:
-        return words.say("超出所有人的权限", "above everybody's limit")
-    return words.term(role) if role else words.say("无须审批", "no approval")
-
-
-def _party(words: Words, party: str) -> str:
-    return words.say(*_SUSPENSE) if party == "suspense" else words.party(party)
 
 
 def _figure_columns(words: Words, table: Table) -> None:

@@ -7,17 +7,17 @@ the log decides, not the clocks. Only a beginning of a stream can be folded, and
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime
 from typing import Final, Generic
 
 import msgspec
 
 from contracts.event import Moment
-from services.kernel.clock import SHOP_TIME
 from services.kernel.decider import Domain, F
 from services.kernel.event_store import Reads
 from services.kernel.log import Record
 from services.kernel.refusal import invalid
+from services.kernel.shop_time import SHOP_TIME, begin_of, end_of
 
 #: No position, day or time is written longer.
 _LONGEST: Final = 64
@@ -126,8 +126,7 @@ def written_position(asked: str) -> int | None:
 def span(asked: str) -> tuple[datetime, datetime]:
     """When a day of the shop's begins and ends, or a single moment; raises ValueError for what is neither."""
     if _DAY.fullmatch(asked):
-        day = date.fromisoformat(asked)
-        return datetime.combine(day, time.min, SHOP_TIME), datetime.combine(day, time.max, SHOP_TIME)
+        return begin_of(asked), end_of(asked)
     moment = msgspec.convert(asked, Moment)
     return moment, moment
 

@@ -23,7 +23,7 @@ class Lag(msgspec.Struct, frozen=True):
 
     `stuck` says what it stumbles over; `away` says that the log cannot be read, for instance of a service that was
     never started, and `behind` is then counted to where it was last seen to end. `seconds` is the age of the oldest
-    event that is not handled, 0 where there is none.
+    event that is not handled, 0 where there is none. `position` is how far it came in a log, 0 where that is not one.
     """
 
     service: str
@@ -33,6 +33,7 @@ class Lag(msgspec.Struct, frozen=True):
     away: str = ""
     source: str = ""
     seconds: float = 0.0
+    position: int = 0
 
 
 class Checkpoint(NamedTuple):
@@ -90,7 +91,8 @@ async def of_reader(service: str, reader: "LogReader", now: datetime) -> Lag:
     behind = await reader.lag()
     oldest = await reader.oldest() if behind and not reader.away else None
     seconds = max(0.0, (now - oldest.time).total_seconds()) if oldest else 0.0
-    return Lag(service, reader.name, behind, reader.stuck, reader.away, reader.source, seconds)
+    handled = reader.progress.handled
+    return Lag(service, reader.name, behind, reader.stuck, reader.away, reader.source, seconds, handled)
 
 
 async def checkpoints(store: Reads) -> list[Checkpoint]:

@@ -204,6 +204,18 @@ def forbid_changes(op: ModuleType) -> None:
     )
 
 
+def write_tables_anew(op: ModuleType, *changed: str) -> None:
+    """Have the read tables written again from the first event on, because these got other columns, or are new.
+
+    Whoever is at work on them is overtaken, so that it begins there. Rows that stand are written over, so lists go on
+    telling what they told. What was built beside the tables is dropped: it is not of this shape.
+    """
+    op.execute("UPDATE checkpoints SET position = 0, epoch = epoch + 1 WHERE consumer = 'views'")
+    op.execute("DELETE FROM rebuilds")
+    for table in changed:
+        op.execute(f"DROP TABLE IF EXISTS {table}_beside")
+
+
 def _config(script_location: str | Path) -> Config:
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))

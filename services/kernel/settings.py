@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -24,6 +25,9 @@ SERVICE: Final = "{service}"
 
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([1-9][0-9]{0,4})")
 _PREFIX = re.compile(r"[a-z0-9._-]{0,100}")
+_ORIGIN = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[1-9][0-9]{0,4})?/?")
+_OF_SERVICE = re.compile(r"[a-z]+=(.+)")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 #: What a value must be, by the kind of mistake that pydantic finds; `{…}` is filled from the mistake.
 _RULES = {
@@ -92,6 +96,27 @@ class Settings(BaseSettings):
     kafka_partitions: int = Field(6, ge=1, le=1000, description="Partitions of a topic that is made")
     kafka_replication: int = Field(1, ge=1, le=9, description="Copies of a topic that is made")
     kafka_retention_days: int = Field(14, ge=-1, le=36_500, description="How long topics keep events; -1: for ever")
+    api_url: str = Field(
+        "",
+        description="Where a console of its own reaches the API: http://front, http://{service}-api:8080, or"
+        " cases=http://…,refunds=http://…",
+    )
+    console_url: str = Field(
+        "", description="Public address of the console, https://host; empty: the address that a request came to"
+    )
+    oidc_issuer: str = Field(
+        "", description="OpenID Connect provider that people sign in with (its issuer); empty: one-time links only"
+    )
+    oidc_client_id: str = Field("", description="The console's client id at the provider")
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="The console's secret at the provider; empty: a public client"
+    )
+    oidc_scopes: str = Field("openid profile", description="What is asked of the provider, separated by spaces")
+    oidc_name_claim: str = Field(
+        "", description="Claim with a person's unique name; empty: preferred_username, name or sub"
+    )
+    oidc_roles_claim: str = Field("roles", description="Claim with a person's roles, a.b for b in a")
+    oidc_role_prefix: str = Field("", description="What stands before our roles in that claim, as in aftersales:agent")
     otlp_endpoint: str = Field("", description="OpenTelemetry collector (OTLP over HTTP); empty: no tracing")
     clock: Literal["system", "manual"] = Field("system", description="manual: the time is set by hand (scenarios)")
     clock_file: Path | None = Field(None, description="A manual clock that several processes share (scenarios)")
@@ -203,6 +228,60 @@ class Settings(BaseSettings):
             raise ValueError("至少 1 天,或 -1 表示永久 / must be at least 1, or -1 for ever")
         return days
 
+    @field_validator("api_url")
+    @classmethod
+    def _api_named(cls, url: str) -> str:
+        named = [_OF_SERVICE.fullmatch(one) for one in url.split(",")]
+        origins = [one[1] if one else "" for one in named] if "=" in url else [url.replace(SERVICE, "service")]
+        if url and not all(map(_ORIGIN.fullmatch, origins)):
+            raise ValueError(
+                "须为 http(s)://主机[:端口],主机里可用 {service},不带路径;或逐个服务写 服务=地址,用逗号分开"
+                " / must be http(s)://host[:port] without a path; the host may hold {service};"
+                " or service=address for each of them, separated by commas"
+            )
+        return url.removesuffix("/")
+
+    @field_validator("console_url")
+    @classmethod
+    def _origin(cls, url: str) -> str:
+        if url and not _ORIGIN.fullmatch(url):
+            raise ValueError("须为 https://主机[:端口],不带路径 / must be https://host[:port] without a path")
+        return url.removesuffix("/")
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _safe_provider(cls, url: str) -> str:
+        if url and not is_safe_address(url):
+            raise ValueError(
+                "须为 https 地址,不带 ? 和 #(本机可用 http)"
+                " / must be an https address without ? and # (http on this machine)"
+            )
+        return url
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _client_of_provider(cls, client_id: str, info: ValidationInfo) -> str:
+        issuer = info.data.get("oidc_issuer")
+        if issuer and not client_id:
+            raise ValueError("AFTERSALES_OIDC_ISSUER 已设时必填 / is required where AFTERSALES_OIDC_ISSUER is set")
+        if issuer == "" and client_id:
+            raise ValueError("须同时设 AFTERSALES_OIDC_ISSUER / goes with AFTERSALES_OIDC_ISSUER only")
+        return client_id
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _openid_asked(cls, scopes: str) -> str:
+        if "openid" not in scopes.split():
+            raise ValueError("须含 openid / must hold openid")
+        return scopes
+
+    @field_validator("oidc_roles_claim")
+    @classmethod
+    def _claim_named(cls, claim: str) -> str:
+        if not claim:
+            raise ValueError("不能为空 / must not be empty")
+        return claim
+
     @field_validator("otlp_endpoint")
     @classmethod
     def _collector_named(cls, url: str) -> str:
@@ -266,6 +345,16 @@ def field_of(name: str) -> tuple[str | None, bool]:
         return field.lower(), False
     base = field.removesuffix("_FILE")
     return (base.lower(), True) if base != field and base in known else (None, False)
+
+
+def is_safe_address(url: str) -> bool:
+    """Whether secrets may be sent there: over TLS, or within this machine."""
+    try:
+        split = urlsplit(url)
+        known = bool(split.hostname) and not split.query and not split.fragment and split.username is None
+    except ValueError:
+        return False
+    return known and (split.scheme == "https" or (split.scheme == "http" and split.hostname in _LOOPBACK))
 
 
 def _ours(environ: Mapping[str, str] | None) -> dict[str, str]:

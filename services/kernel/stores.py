@@ -1,12 +1,17 @@
 """Which event store a database URL means."""
 
-from typing import Any
+import sqlite3
+from typing import Any, Final
 
+import asyncpg
 from sqlalchemy import make_url
 
 from services.kernel.event_store import Decode, EventStore
 from services.kernel.postgres.store import PostgresStore
 from services.kernel.sqlite_store import SqliteStore
+
+#: What databases say themselves, where a store hands it on.
+DATABASE_ERRORS: Final = (sqlite3.Error, asyncpg.PostgresError)
 
 
 def open_store(database_url: str, decode: Decode, **options: Any) -> EventStore:

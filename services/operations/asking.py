@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from contracts.policy import PolicyInvalid, load_policy
+from contracts.policy import Policy, PolicyInvalid, load_policy, load_policy_text
 from services.kernel.clock import clock_seen
 from services.kernel.fields import Code, OrderId, Reference
 from services.kernel.long_work import Tell
@@ -17,15 +17,16 @@ from services.operations.kind import NAMED, Options, Work
 from services.policy import policy_in_force
 from services.whatif.run import TOLD_MOST, Question, what_if
 
-#: Whose logs are read, in the order in which they are opened.
-
 
 class WhatIf(Options, frozen=True, kw_only=True):
     """History decided again by other rules; the whole report is the file of the operation."""
 
     policy: Annotated[
-        dict[str, Any],
-        Meta(description="What is otherwise than in the policy that the system comes with, as in a shop's policy file"),
+        dict[str, Any] | str,
+        Meta(
+            description="What is otherwise than in the policy that the system comes with, as in a shop's policy file:"
+            " an object, or the text of such a file (YAML)"
+        ),
     ]
     begin: Annotated[
         Reference,
@@ -43,17 +44,25 @@ class WhatIf(Options, frozen=True, kw_only=True):
 
     def mistakes(self, service: str) -> Iterator[tuple[str, str, str, str]]:
         try:
-            load_policy(self.policy)
+            self.rules()
         except PolicyInvalid as invalid:
             for mistake in invalid.mistakes:
-                yield f"policy.{mistake.path}", "policy", mistake.message.zh, mistake.message.en
+                zh, en = mistake.message.zh, mistake.message.en
+                if mistake.place:
+                    zh, en = f"第 {mistake.place.line} 行:{zh}", f"line {mistake.place.line}: {en}"
+                field = "policy" if mistake.path == "policy" else f"policy.{mistake.path}"
+                yield field, "policy", zh, en
+
+    def rules(self) -> Policy:
+        """The policy to decide by. Raises `PolicyInvalid`."""
+        return load_policy_text(self.policy) if isinstance(self.policy, str) else load_policy(self.policy)
 
 
 async def ask(work: Work, options: WhatIf, tell: Tell) -> dict[str, Any]:
     """Decide again. The whole report is the file of the operation; nothing else is written."""
     settings = work.settings
     question = Question(
-        policy=load_policy(options.policy),
+        policy=options.rules(),
         in_force=policy_in_force(settings),
         begin=options.begin,
         end=options.end,

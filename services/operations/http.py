@@ -1,8 +1,10 @@
 """Operations over HTTP: started, looked at and steered; what runs, runs in the background of this process. Beside them,
-for the same tools, the events of all services (`feed.py`)."""
+for the same people and tools: the events of all services (`feed.py`) and who caused them (`audit.py`), how far
+consumers are (`lag.py`), and what they left behind (`dead_letters.py`)."""
 
-import hashlib
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -12,26 +14,29 @@ from contracts.policy import Policy
 from contracts.registry import decode
 from services.catalogue import SERVICES
 from services.kernel.clock import Clock
-from services.kernel.event_store import Commit, EventStore, IdempotentAnswer, KeyTaken, StoreError
+from services.kernel.event_store import EventStore, IdempotentAnswer, KeyTaken
 from services.kernel.fields import Text
 from services.kernel.http import lists
 from services.kernel.http.app import actor_of
-from services.kernel.http.body import read_command, read_json
-from services.kernel.http.commands import answered, expected_version, idempotency_key
+from services.kernel.http.body import read_command
+from services.kernel.http.commands import answered, expected_version, idempotency_key, replayed, request_hash
 from services.kernel.http.openapi import Operation as Described
 from services.kernel.http.openapi import Parameter, describe
-from services.kernel.http.problem import problem, problem_body, status_of
-from services.kernel.intake import field_errors, wrong_fields
+from services.kernel.http.problem import problem_body, status_of
 from services.kernel.operations import STATES, Desk, Operation, Ticket, service_in
 from services.kernel.operations.desk import Answer
-from services.kernel.operations.operation import State
+from services.kernel.operations.operation import ENDED, State
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.settings import Settings
 from services.kernel.stores import open_store
+from services.operations.audit import AuditHttp
 from services.operations.bodies import START
+from services.operations.dead_letters import DeadLettersHttp
 from services.operations.feed import EventFeed
 from services.operations.kind import Options, folder_of
-from services.operations.kinds import KINDS, must_be_resumable, options_of
+from services.operations.kinds import KINDS, KindOfWork, kinds_of_work, must_be_resumable, options_of
+from services.operations.lag import FromOutside, LagHttp, Looks
+from services.operations.requests import keep, parsed
 from services.operations.runner import Runner
 from services.transfer.resending import must_be_known
 from services.transfer.selection import Selection
@@ -42,6 +47,10 @@ _NAMES_AT_ONCE: Final = 100
 #: Where answers are kept that belong to no service in particular.
 _HOME: Final = next(iter(SERVICES))
 _ACCEPTED: Final = 202
+
+#: How long an answer may wait for a change, and how often it is looked, in seconds.
+WAIT_MOST: Final = 30
+LOOK_SECONDS: Final = 0.25
 
 KindName = Literal["verify", "doctor", "export", "resend", "rebuild", "what_if"]
 ServiceName = Literal["cases", "refunds", "liability", "finance"]
@@ -71,6 +80,12 @@ class OperationPage(msgspec.Struct, frozen=True):
     after: str | None
 
 
+class Kinds(msgspec.Struct, frozen=True):
+    """All kinds of operations."""
+
+    items: list[KindOfWork]
+
+
 _COMMAND: Final[dict[str, Any]] = {
     "tag": "operations",
     "answer": Operation,
@@ -90,6 +105,15 @@ _FILTERS: Final = (
     Parameter("after", OperationId, "The `after` of the page before"),
 )
 
+_FOLLOW: Final = (
+    Parameter("wait", Annotated[int, msgspec.Meta(ge=0, le=WAIT_MOST)], "Seconds to wait for a change"),
+    Parameter(
+        "version",
+        Annotated[int, msgspec.Meta(ge=0, le=10**9 - 1)],
+        "With `wait`: the version that was seen last; where it is another by now, it is told at once",
+    ),
+)
+
 #: Pauses, resumes or cancels an operation: by whom, why, the answer to it, and the version that it is for.
 Steer = Callable[[Desk, str, str, str, Answer, int | None], Awaitable[Ticket | None]]
 #: Does what a command says on the desk of a service; gives what is to be taken up, if anything is.
@@ -99,13 +123,18 @@ Act = Callable[[Desk, Any, Answer], Awaitable[Ticket | None]]
 class OperationsHttp:
     """The operations on all services."""
 
-    def __init__(self, settings: Settings, policy: Policy, clock: Clock) -> None:
+    def __init__(self, settings: Settings, policy: Policy, clock: Clock, looks: Looks | None = None) -> None:
+        """`looks`: who tells how far consumers are; where nobody in this process can, databases and brokers do."""
         self._settings = settings
         self._policy = policy
         self._clock = clock
         self._stores: dict[str, EventStore] = {}
         self._runner = Runner(settings)
         self._feed = EventFeed(self._store)
+        self._looks = looks or FromOutside(settings)
+        self._lag = LagHttp(self._looks)
+        self._dead_letters = DeadLettersHttp(settings, policy, clock, self._store, self._looks)
+        self._audit = AuditHttp(policy, self._store)
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of operations."""
@@ -113,17 +142,22 @@ class OperationsHttp:
         return [
             web.post(_PATH, self.start),
             web.get(_PATH, self.page),
+            web.get("/v1/operation-kinds", self.kinds),
             web.get(one, self.read),
             web.get(f"{one}/file", self.file),
             web.post(f"{one}/pause", self.pause),
             web.post(f"{one}/resume", self.resume),
             web.post(f"{one}/cancel", self.cancel),
             *self._feed.routes(),
+            *self._lag.routes(),
+            *self._dead_letters.routes(),
+            *self._audit.routes(),
         ]
 
     async def stop(self) -> None:
         """End what runs here, so that it can be resumed elsewhere, and let go of the databases."""
         await self._runner.stop()
+        await self._looks.close()
         for store in self._stores.values():
             await store.close()
         self._stores.clear()
@@ -166,16 +200,29 @@ class OperationsHttp:
     @describe(
         Described(
             summary="An operation: its state, who had it done and why, how far it is, what came of it",
-            description=_ROLES,
+            description=f"{_ROLES} With `wait` the answer comes when something has changed, or at the end of the time:"
+            " so a page follows it. What has ended changes no more and is told at once.",
             tag="operations",
             answer=Operation,
-            refusals=(403, 404),
+            query=_FOLLOW,
+            refusals=(403, 404, 422),
             etag=True,
         )
     )
     async def read(self, request: web.Request) -> web.Response:
-        """One operation as it is now."""
-        operation = await self._known(request).show(request.match_info["operation_id"])
+        """One operation as it is now, or once it changes."""
+        desk, name = self._known(request), request.match_info["operation_id"]
+        wait_s, version = _following(request)
+        operation = first = await desk.show(name)
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while (
+            operation.state not in ENDED
+            and version in (None, operation.version)
+            and _stage(operation) == _stage(first)
+            and asyncio.get_running_loop().time() < deadline
+        ):
+            await asyncio.sleep(LOOK_SECONDS)
+            operation = await desk.show(name)
         return lists.json(operation, ETag=f'"{operation.version}"')
 
     @describe(
@@ -198,6 +245,19 @@ class OperationsHttp:
         media = _MEDIA.get(file.suffix, "application/octet-stream")
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Type": media}
         return web.FileResponse(file, headers=headers)
+
+    @describe(
+        Described(
+            summary="What kinds of operations can be started, and on what",
+            description=_ROLES,
+            tag="operations",
+            answer=Kinds,
+            refusals=(403,),
+        )
+    )
+    async def kinds(self, _: web.Request) -> web.Response:
+        """Every kind, for whoever makes a form of it."""
+        return lists.json(Kinds(await asyncio.to_thread(kinds_of_work, self._settings)))
 
     # -- commands
 
@@ -290,12 +350,11 @@ class OperationsHttp:
         """Do what a request says, at most once by its key and sender; a refusal is kept as well."""
         key = f"{idempotency_key(request)} {actor_of(request)}"
         raw = await read_command(request)
-        about = f"{request.method} {request.path}\0{expected_version(request)}\0".encode()
-        digest = hashlib.sha256(about + raw).digest()
+        digest = request_hash(request, expected_version(request), raw)
         desk = self._desk(service or _service_of(raw))
         stored = await desk.store.answer(key)
         if stored is not None:
-            return self._replay(request, stored, digest)
+            return replayed(self._policy, request, digest, stored)
 
         answers: list[IdempotentAnswer] = []
 
@@ -305,24 +364,17 @@ class OperationsHttp:
             return answers[-1]
 
         try:
-            ticket = await act(desk, _parsed(raw, body_type), answer)
+            ticket = await act(desk, parsed(raw, body_type), answer)
         except KeyTaken as taken:
-            return self._replay(request, taken.answer, digest)
+            return replayed(self._policy, request, digest, taken.answer)
         except Refusal as refusal:
             body = problem_body(self._policy, refusal, request)
             kept = IdempotentAnswer(key, digest, status_of(refusal.code), body, self._clock.now())
-            await _keep(desk.store, kept)
+            await keep(desk.store, kept)
             return answered(kept)
         if ticket:
             self._runner.start(desk, ticket, str(actor_of(request)))
         return answered(answers[-1])
-
-    def _replay(self, request: web.Request, stored: IdempotentAnswer, digest: bytes) -> web.Response:
-        if stored.request_hash != digest:
-            return problem(self._policy, Refusal("idempotency_key_reused", field="Idempotency-Key"), request)
-        response = answered(stored)
-        response.headers["Idempotent-Replayed"] = "true"
-        return response
 
     # -- desks
 
@@ -342,10 +394,23 @@ class OperationsHttp:
         return self._stores[service]
 
 
-async def _keep(store: EventStore, answer: IdempotentAnswer) -> None:
-    [outcome] = await store.commit([Commit(answer=answer)])
-    if isinstance(outcome, StoreError) and not isinstance(outcome, KeyTaken):
-        raise outcome
+def _following(request: web.Request) -> tuple[int, int | None]:
+    """How many seconds to wait for a change, and of which version."""
+    asked = dict(lists.parameters(request, [one.name for one in _FOLLOW]))
+    return _number(asked, "wait", WAIT_MOST) or 0, _number(asked, "version", 10**9 - 1)
+
+
+def _number(asked: Mapping[str, str], name: str, most: int) -> int | None:
+    if (text := asked.get(name)) is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) <= most):
+        raise invalid(name, "range", f"须为 0 到 {most} 的整数", f"must be a whole number from 0 to {most}")
+    return int(text)
+
+
+def _stage(operation: Operation) -> tuple[int, str, datetime | None]:
+    """What changes as an operation goes on."""
+    return operation.version, operation.state, operation.progress.told_at if operation.progress else None
 
 
 def _chosen(options: Options) -> Selection:
@@ -360,16 +425,6 @@ def _service_of(raw: bytes) -> str:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         named = None
     return named if isinstance(named, str) and named in SERVICES else _HOME
-
-
-def _parsed(raw: bytes, body_type: type[msgspec.Struct]) -> Any:
-    body = read_json(raw)
-    if not isinstance(body, dict):
-        raise invalid("body", "object", "须为 JSON 对象", "must be an object")
-    try:
-        return msgspec.convert(body, body_type)
-    except msgspec.ValidationError:
-        raise wrong_fields(field_errors(body_type, body)) from None
 
 
 def _asked(request: web.Request) -> dict[str, str]:

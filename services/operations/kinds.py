@@ -7,6 +7,7 @@ import msgspec
 
 from contracts.policy import Text
 from services.catalogue import SERVICES
+from services.doctor.checks import CHECKS
 from services.kernel.intake import field_errors, wrong_fields
 from services.kernel.operations import Operation
 from services.kernel.refusal import Refusal
@@ -15,7 +16,7 @@ from services.operations.asking import WhatIf, ask
 from services.operations.examining import Doctor, doctor
 from services.operations.kind import Kind, Options
 from services.operations.moving import Export, Resend, export, resend
-from services.operations.rebuilding import Rebuild, rebuild
+from services.operations.rebuilding import Rebuild, rebuild, tables_of
 from services.operations.verifying import Verify, verify
 
 #: The options of an operation stand in an event.
@@ -33,6 +34,47 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("what_if", Text(zh="假设重演", en="decide history again by other rules"), WhatIf, ask, ("cases",)),
     )
 }
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of the names that an option takes, and what it means, where there are words for it."""
+
+    name: str
+    about: Text | None = None
+
+
+class KindOfWork(msgspec.Struct, frozen=True):
+    """What can be started: on which `services`, and of options that take names (`tables` of rebuild, `checks` of
+    doctor) which ones there are, by service and option. `possible`: false where this installation lacks what it
+    needs."""
+
+    kind: str
+    about: Text
+    services: tuple[str, ...]
+    possible: bool
+    choices: dict[str, dict[str, list[Choice]]]
+
+
+def kinds_of_work(settings: Settings) -> list[KindOfWork]:
+    """All kinds, in the order of the table."""
+    return [
+        KindOfWork(
+            kind.name,
+            kind.about,
+            kind.services,
+            kind.name != "resend" or bool(settings.kafka_servers),
+            {service: choices for service in kind.services if (choices := _choices(kind, service))},
+        )
+        for kind in KINDS.values()
+    ]
+
+
+def _choices(kind: Kind, service: str) -> dict[str, list[Choice]]:
+    if kind.name == "rebuild":
+        return {"tables": [Choice(name) for name in tables_of(service)]}
+    if kind.name == "doctor":
+        return {"checks": [Choice(one.name, one.compares) for one in CHECKS if service in one.services]}
+    return {}
 
 
 def options_of(kind: Kind, service: str, given: Mapping[str, Any], settings: Settings) -> Options:

@@ -14,28 +14,18 @@ from services.kernel.clock import ManualClock
 from services.kernel.long_work import Tell, told_nobody
 from services.kernel.settings import load_settings
 from services.sample.channel import Channels
-from services.sample.steps import Step
+from services.sample.steps import FOLLOWING, NotAsPlanned, Step
 from services.sample.year import Year
-from services.scenarios.api_client import Answer, ApiClient
+from services.scenarios.api_client import ApiClient
 
 #: Orders that something happens to at the same time.
 _AT_ONCE: Final = 16
-#: What people do only once other services, or stock, have followed what was done before.
-_FOLLOWING: Final = frozenset({"confirm_payout", "retry_payout", "close_case", "record_recovery", "ship_reshipment"})
 #: The services that a shop works with day by day; its books are kept when a month is over.
 _BUSINESS: Final = ("cases", "refunds", "liability")
 #: Nothing may happen by the wall clock.
 _NEVER_SECONDS: Final = 86_400.0
 #: How long after an order at the most its payment is known.
 _PAID_WITHIN: Final = timedelta(minutes=10)
-
-
-class NotAsPlanned(Exception):
-    """The server refused what the plan says that people do: plan and rules do not fit."""
-
-    def __init__(self, step: Step, answer: Answer) -> None:
-        super().__init__(f"{step.at} {step.case_id or step.order_id} {step.do}: {answer.refused} {answer.said('en')}")
-        self.step = step
 
 
 class Shop:
@@ -70,7 +60,7 @@ class Shop:
         """Have everything followed what was done, where a new day begins or a step needs it: each time costs more than
         ten commands. Within a day, it may so be a little later that services follow."""
         new_day = steps[0].at.date() > self._clock.now().date()
-        needed = any(step.do in _FOLLOWING and step.order_id in self._unsettled for step in steps)
+        needed = any(step.do in FOLLOWING and step.order_id in self._unsettled for step in steps)
         if needed or (new_day and self._unsettled):
             await self.server.settle()
             self._unsettled.clear()

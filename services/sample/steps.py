@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from services.scenarios.api_client import Answer
+
 #: People and systems of the shop, by what they do.
 AGENTS: Final = ("agent/小李", "agent/小赵", "agent/小孙")
 LEAD: Final = "team_lead/老陈"
@@ -17,6 +19,9 @@ ERP: Final = "service/erp"
 INSURER: Final = "service/insurer"
 LOGISTICS: Final = "service/logistics"
 GATEWAY: Final = "service/gateway"
+
+#: What people do only once other services, or stock, have followed what was done before.
+FOLLOWING: Final = frozenset({"confirm_payout", "retry_payout", "close_case", "record_recovery", "ship_reshipment"})
 
 #: Things happen at so many minutes' distance at least, while the shop is open.
 TICK: Final = timedelta(minutes=30)
@@ -38,6 +43,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, Any] = {}
     of: str = ""
     paid_as: Sequence[str] = ()
+
+
+class NotAsPlanned(Exception):
+    """The server refused what the plan says that people do: plan and rules do not fit."""
+
+    def __init__(self, step: Step, answer: Answer) -> None:
+        super().__init__(f"{step.at} {step.case_id or step.order_id} {step.do}: {answer.refused} {answer.said('en')}")
+        self.step = step
 
 
 class Writer:

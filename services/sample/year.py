@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from contracts.policy import Text
-from services.kernel.clock import SHOP_TIME
+from services.kernel.shop_time import SHOP_TIME
 from services.sample.steps import ERP, TICK, Step, Writer, open_at
 from services.sample.stories import (
     USUAL,

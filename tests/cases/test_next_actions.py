@@ -320,3 +320,14 @@ def test_it_is_quick() -> None:
 
     best = min(seconds() for _ in range(30))
     assert best < 0.006
+
+
+def test_what_is_settled_is_not_tried_again_and_again() -> None:
+    """A long case is answered as quickly as a short one: of many offers that came to nothing, one stands for all."""
+    shop = open_shop("logistics_delay")
+    for _ in range(20):
+        shop.do("record_buyer_reply", proposal=shop.offer(1, "voucher"), accepted=False)
+    last = shop.offer(1, "voucher")
+    situation = DOMAIN.situation(shop.order, ONE, Context(shop.now, Actor.parse(AGENT)))
+    assert [probe.item for probe in probes(situation, "withdraw_proposal")] == [last, "P1"]
+    assert told(shop)["record_buyer_reply"].items == (last,)

@@ -91,11 +91,15 @@ def test_only_health_is_open(server: Server) -> None:
     """No address but health answers a stranger, the description neither; callbacks need a provider to be there."""
     for path in ("/healthz", "/readyz"):
         assert server.send("GET", path).status == 200
-    routes = ("/metrics", "/docs", "/docs/start.js", "/v1/openapi.json", "/v1/lag", "/v1/cases", "/nowhere", "/")
+    routes = ("/metrics", "/docs", "/docs/start.js", "/v1/openapi.json", "/v1/lag", "/v1/cases", "/nowhere", "//")
     for path in routes:
         answer = server.send("GET", path)
         assert answer.status == 401, path
         assert answer.headers.get_content_type() == PROBLEM
+    for path in ("/", "/console"):
+        assert server.send("GET", path).headers["Location"] == "/console/", "pages, where people sign in"
+    for path in ("/console/", "/console/cases", "/console/cases/export", "/console/nowhere"):
+        assert server.send("GET", path).headers["Location"].startswith("/console/sign-in?"), path
     assert server.send("POST", "/v1/gateway/callbacks", b"{}").code == "not_found"
 
 

@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from services.cases.http import CASES
 from services.kernel.freshness import WrittenElsewhere
+from services.kernel.http import lists
 from tests.http.server import Server
 
 LISTS = ("cases", "stock", "payouts", "settlements", "exceptions", "charges", "losses")
@@ -163,3 +165,85 @@ def test_a_list_that_stands_still_says_before_what(fresh: Server, monkeypatch: p
     assert order in said["en"]
     assert "cases-consume" in said["en"]
     assert fresh.get("/v1/cases").body["items"]
+
+
+def test_rows_are_counted_when_asked(server: Server) -> None:
+    """The count is that of all pages together, whatever page is shown; not asked for, it is not there."""
+    order = server.order()
+    for _ in range(3):
+        server.case("handover", order_id=order)
+    page = server.get(f"/v1/cases?order_id={order}&limit=1&count=true&wait=true").body
+    assert (page["count"], page["count_is_more"], len(page["items"])) == (3, False, 1)
+    behind = server.get(f"/v1/cases?order_id={order}&limit=1&count=true&after={page['after']}").body
+    assert (behind["count"], behind["items"][0]["case_id"]) == (3, f"{order}-2")
+    plain = server.get(f"/v1/cases?order_id={order}").body
+    assert (plain["count"], plain["count_is_more"]) == (None, None)
+    for name in LISTS:
+        assert server.get(f"/v1/{name}?count=true").body["count"] is not None
+        assert server.get(f"/v1/{name}?count=maybe").field("count")["rule"] == "one_of"
+
+
+def test_a_count_has_an_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the most that is counted, it says that there are more."""
+    monkeypatch.setattr("services.kernel.http.lists.COUNTED_MOST", 2)
+    order = server.order()
+    for number, more in ((1, False), (2, False), (2, True)):
+        server.case("handover", order_id=order)
+        page = server.get(f"/v1/cases?order_id={order}&count=true&wait=true").body
+        assert (page["count"], page["count_is_more"]) == (number, more)
+
+
+def test_work_lists_are_questions(server: Server) -> None:
+    """What somebody has to do is a filter: unassigned, urgent, due, and the step that a case is at."""
+    order = server.order()
+    first = server.case("logistics_delay", order_id=order, urgent=True)
+    second = server.case("handover", order_id=order)
+    server.command(f"/v1/cases/{second}/assign-case", {"to": "小李"})
+    server.command(f"/v1/cases/{first}/propose-compensation", {"kind": "cash", "amount_fen": 5_000})
+    for query, found in {
+        "assigned=yes": [second],
+        "assigned=no": [first],
+        "urgent=yes": [first],
+        "urgent=no": [second],
+        "stage=approval_awaited": [first],
+        "stage=approval_awaited&approver=team_lead&status=open": [first],
+        "stage=return_to_inspect": [],
+        "due_before=2026-10-06T10:59:00%2B08:00": [],
+        "due_before=2026-10-06T11:01:00%2B08:00": [],  # the offer and the assignment were the first answers
+        "due_before=2026-10-09T03:00:00Z": [second, first],
+        "due_before=2026-10-09T00:00:00Z": [],
+    }.items():
+        assert ids(server, f"order_id={order}&{query}") == found, query
+    server.command(f"/v1/cases/{second}/close-case", {"resolution": "好了"})
+    assert ids(server, f"order_id={order}&due_before=2026-10-09T03:00:00Z") == [first]
+    for query in ("assigned=true", "urgent=1", "stage=return", "due_before=2026-10-09", "due_before=x"):
+        answer = server.get(f"/v1/cases?{query}")
+        assert (answer.status, answer.code) == (422, "invalid"), query
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ({"status": "open"}, "case_by_status"),
+        ({"status": "open", "assigned": "no"}, "case_open_by_assignee"),
+        ({"status": "open", "assignee": "小李"}, "case_open_by_assignee"),
+        ({"status": "open", "problem": "handover"}, "case_open_by_problem"),
+        ({"status": "open", "urgent": "yes"}, "case_urgent"),
+        ({"status": "open", "promise": "broken"}, "case_broken"),
+        ({"status": "open", "approver": "team_lead"}, "case_approver"),
+        ({"status": "open", "waits_for": "return_open"}, "case_waiting"),
+        ({"stage": "return_to_inspect"}, "case_return_to_inspect"),
+        ({"stage": "reshipment_backordered", "status": "open"}, "case_reshipment_backordered"),
+        ({"stage": "reply_awaited"}, "case_by_stage"),
+        ({"party": "courier"}, "case_charged"),
+        ({}, "case_by_time"),
+    ],
+)
+def test_a_list_reads_no_more_than_it_shows(server: Server, asked: dict[str, str], index: str) -> None:
+    """Each work list has an index in its order, which the database takes: a shop with many cases waits no longer."""
+    conditions, params = lists._conditions(asked, CASES)
+    sql = f"SELECT * FROM case_view{lists._where(conditions)} ORDER BY opened_at DESC, case_id DESC LIMIT 51"
+    store = server.embedded._running["cases"].service.store
+    plan = [row["detail"] for row in server.run(store.query(f"EXPLAIN QUERY PLAN {sql}", params))]
+    assert len(plan) == 1, plan  # no sorting
+    assert f"INDEX {index}" in plan[0].replace("COVERING ", "")

@@ -192,6 +192,10 @@ def test_operations_are_listed(shop: Server) -> None:
         ({"kind": "rebuild", "options": {"tables": ["case_view", "news"]}}, "options.tables[1]", "one_of"),
         ({"kind": "what_if"}, "options.policy", "required"),
         ({"kind": "what_if", "options": {"policy": {"deposit_fen": -1}}}, "options.policy.deposit_fen", "policy"),
+        ({"kind": "what_if", "options": {"policy": "deposit_fen: -1"}}, "options.policy.deposit_fen", "policy"),
+        ({"kind": "what_if", "options": {"policy": "a: [1"}}, "options.policy", "policy"),
+        ({"kind": "what_if", "options": {"policy": "a: &a [x]\nb: [*a, *a]"}}, "options.policy", "policy"),
+        ({"kind": "what_if", "options": {"policy": "[" * 1_000}}, "options.policy", "policy"),
         ({"kind": "what_if", "service": "refunds", "options": {"policy": {}}}, "service", "one_of"),
         ({"kind": "what_if", "options": {"policy": {"x": "x" * 600_000}}}, "options", "length"),
         ({"kind": "resend", "options": {"topic": "t", "everything": True}}, "kind", "no_broker"),
@@ -304,6 +308,33 @@ def test_a_server_that_stops_leaves_what_can_be_resumed(tmp_path: Path) -> None:
         assert ended(server, operation)["state"] == "finished"
     finally:
         server.close()
+
+
+def test_what_can_be_started_is_told(shop: Server) -> None:
+    """A form needs no knowledge of its own: kinds, their names, services, and the names that options take."""
+    items = {one["kind"]: one for one in shop.get("/v1/operation-kinds", BOSS).body["items"]}
+    assert set(items) == set(KINDS)
+    assert items["what_if"]["services"] == ["cases"]
+    assert {"name": "charge_view", "about": None} in items["rebuild"]["choices"]["liability"]["tables"]
+    assert items["doctor"]["choices"]["cases"]["checks"][0]["about"]["zh"]
+    assert not items["resend"]["possible"]
+    assert shop.get("/v1/operation-kinds").code == "forbidden"
+
+
+def test_a_page_follows_an_operation(shop: Server) -> None:
+    """With `wait` the answer comes when something changed; at once where another version was seen, or all is over."""
+    known = start(shop, kind="what_if", options={"policy": "deposit_fen: 1000 # as a file says it"}).body
+    path, asked = f"{PATH}/{known['id']}", 0
+    began = time.monotonic()
+    while known["state"] == "running":
+        known = shop.get(f"{path}?wait=30&version={known['version']}", BOSS).body
+        asked += 1
+    assert (known["state"], known["outcome"]["file"]) == ("finished", f"{known['id']}.json")
+    assert asked < 8
+    assert shop.get(f"{path}?wait=30", BOSS).body == known
+    assert time.monotonic() - began < 25
+    assert shop.get(f"{path}?wait=31", BOSS).field("wait")["rule"] == "range"
+    assert shop.get(f"{path}?version=x", BOSS).field("version")["rule"] == "range"
 
 
 def test_the_document_names_every_kind_and_service() -> None:

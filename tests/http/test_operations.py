@@ -1,6 +1,7 @@
 """What operators and scenario runs ask: health, readiness, metrics, lag, the clock (`conventions.md` HTTP)."""
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 from services.catalogue import SERVICES
 from services.kernel.event_store import StoreUnavailable
 from services.kernel.logging import tell_work
+from services.operations import lag
 from tests.http.server import NOW, Server
 
 
@@ -66,6 +68,40 @@ def test_lag_tells_source_and_age(server: Server) -> None:
     consumers = {one["consumer"]: one for one in server.get("/v1/lag").body["consumers"] if one["service"] == "cases"}
     assert consumers["cases-hears-refunds"]["source"] == "refunds"
     assert {one["seconds"] for one in consumers.values()} == {0.0}
+
+
+def test_lag_tells_how_it_went(fresh: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for its trend it tells rates since an earlier question, and the samples taken in between; without, none."""
+    monkeypatch.setattr(lag, "EVERY_SECONDS", 0.05)
+    fresh.get("/v1/lag")
+    time.sleep(0.1)
+    fresh.case()
+    fresh.settle()
+    told = {(one["service"], one["consumer"]): one for one in fresh.get("/v1/lag?trend=true").body["consumers"]}
+    views = told["cases", "views"]
+    assert views["trend"]["handled_per_second"] == views["trend"]["arriving_per_second"] > 0
+    assert views["trend"]["clears_in_seconds"] == 0
+    assert [one["behind"] for one in views["samples"]] == [0, 0]
+    plain = fresh.get("/v1/lag").body["consumers"][0]
+    assert (plain["trend"], plain["samples"]) == (None, [])
+    assert fresh.get("/v1/lag?trend=perhaps").field("trend")["rule"] == "one_of"
+
+
+def test_a_course_says_when_it_clears() -> None:
+    """What is left by the rate at which it gets less; not where it grows, was begun anew, or nothing is known."""
+
+    def standing(behind: int, handled: int, arrived: int) -> lag.Standing:
+        return lag.Standing(lag.ConsumerLag(service="cases", consumer="views", behind=behind), handled, arrived)
+
+    past = [lag.Moment(0.0, NOW, standing(100, 0, 0)), lag.Moment(90.0, NOW, standing(80, 40, 20))]
+    course = lag.course(past, standing(60, 70, 30), 100.0)
+    assert course
+    assert (course.handled_per_second, course.arriving_per_second, course.clears_in_seconds) == (3.0, 1.0, 30.0)
+    growing = lag.course(past, standing(90, 45, 55), 100.0)
+    assert growing
+    assert growing.clears_in_seconds is None
+    assert lag.course(past, standing(60, 3, 3), 100.0) is None
+    assert lag.course([], standing(60, 70, 30), 100.0) is None
 
 
 def test_lines_written_for_a_request_can_be_found(fresh: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,9 @@ from schemathesis import Case
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
 from schemathesis.generation import GenerationMode
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
+from schemathesis.schemas import APIOperation
 
 from services.openapi import FILE
 from services.operations import feed
@@ -36,7 +39,9 @@ CHECKED = CHECKS.get_by_names(
 _REFUSED = ["400", "401", "403", "404", "409", "412", "413", "415", "422"]
 _CONFIG = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": _REFUSED}}})
 #: A clock that is set at random would end every token; `test_operations.py` sets it.
-schema = schemathesis.openapi.from_path(FILE, config=_CONFIG).exclude(path="/v1/clock")
+DOCUMENT = schemathesis.openapi.from_path(FILE, config=_CONFIG).exclude(path="/v1/clock")
+#: One that the document describes wrongly ends this here.
+OPERATIONS = [found.ok() for found in DOCUMENT.get_all_operations()]  # type: ignore[union-attr]
 _keys = count(1)
 
 
@@ -61,7 +66,6 @@ def _aim(case: Case[Any], known: dict[str, str], key: int) -> None:
         case.headers["Idempotency-Key"] = f"fuzz-{key}"
 
 
-@schema.parametrize()
 @settings(
     max_examples=3,
     derandomize=True,
@@ -69,8 +73,7 @@ def _aim(case: Case[Any], known: dict[str, str], key: int) -> None:
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-def test_the_document_is_kept(case: Case[Any], server: Server, known: dict[str, str]) -> None:
-    """No fault inside, only described statuses, headers and bodies; what breaks the schema is refused."""
+def _ask(case: Case[Any], server: Server, known: dict[str, str]) -> None:
     assert case.meta is not None
     if case.meta.generation.mode is GenerationMode.POSITIVE:
         _aim(case, known, next(_keys))
@@ -80,3 +83,16 @@ def test_the_document_is_kept(case: Case[Any], server: Server, known: dict[str, 
         checks=CHECKED,  # type: ignore[arg-type]
         timeout=20,
     )
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_the_document_is_kept(
+    operation: APIOperation[Any, Any, Any, Any], server: Server, known: dict[str, str]
+) -> None:
+    """No fault inside, only described statuses, headers and bodies; what breaks the schema is refused."""
+    # Built here and not by `DOCUMENT.parametrize`: that makes up all requests while tests are collected, in every
+    # worker, and gives all operations the same name, of which `--dist` runs one.
+    ask = build_operation_test(
+        config=DOCUMENT.config, operation=operation, test_func=_ask, given_kwargs={}, feedback=FeedbackSources()
+    )
+    ask(server=server, known=known)

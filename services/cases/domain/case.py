@@ -78,6 +78,8 @@ class Reshipment:
     requested_at: datetime
     status: str = "requested"
     held_stock: bool = False
+    carrier: str = ""
+    tracking_no: str = ""
 
     @property
     def free(self) -> bool:
@@ -199,6 +201,8 @@ class Case:
     net_loss_fen: int = 0
     charged_fen: dict[str, int] = field(default_factory=dict)
     recovered_fen: dict[str, int] = field(default_factory=dict)
+    #: How many happenings its timeline has.
+    happenings: int = 0
 
     @property
     def closed(self) -> bool:

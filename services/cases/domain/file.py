@@ -21,6 +21,7 @@ from services.cases.domain.case import (
     Reshipment,
     Return,
 )
+from services.cases.domain.references import Reference, references
 from services.kernel.actor import STAFF
 from services.kernel.decider import Fact
 
@@ -36,6 +37,8 @@ class OrderFile:
         self.cases: dict[str, Case] = {}
         #: Nobody wrote anything since the key of what was written before was destroyed.
         self.erased = False
+        #: Numbers by which it can be found, by the event that told them.
+        self.references: dict[str, tuple[Reference, ...]] = {}
 
     # -- what the rules ask of all cases together
 
@@ -112,11 +115,17 @@ class OrderFile:
             self._open(event, fact)
         elif isinstance(event, CaseEvent):
             case = self.cases[event.case_id]
+            case.happenings += 1
             case.updated_at = max(case.updated_at, fact.time)
             self._note_answer(case, fact)
             change = _CHANGES.get(type(event))
             if change is not None:
                 change(self, case, event, fact)
+        elif self.erased:
+            for case in self.cases.values():
+                case.happenings += 1
+        if found := references(self.lines, self.cases, event):
+            self.references[fact.id] = found
 
     def _record_order(self, order: Order) -> None:
         self.order = order
@@ -138,6 +147,7 @@ class OrderFile:
             opened_at=fact.time,
             updated_at=fact.time,
             opened_by=fact.actor,
+            happenings=1,
         )
 
     @staticmethod
@@ -274,7 +284,8 @@ def _reshipment_stocked(
 
 @_on(c.ReshipmentShipped)
 def _reshipment_shipped(_: OrderFile, case: Case, event: c.ReshipmentShipped, __: Fact) -> None:
-    case.reshipments[event.reshipment].status = "shipped"
+    one = case.reshipments[event.reshipment]
+    one.status, one.carrier, one.tracking_no = "shipped", event.carrier, event.tracking_no
     case.has_loss |= event.goods_cost_fen + event.freight_fen > 0
 
 

@@ -4,7 +4,7 @@ A command is tried on the state with bodies that fit it (probes), by the same ch
 told twice. Only the few commands of other services are judged here, by what the case has learned of them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -124,7 +124,8 @@ def _allowed(policy: Policy, command: str, items: tuple[str, ...] = ()) -> NextA
 
 
 def _refused(policy: Policy, command: str, refusal: Refusal) -> NextAction:
-    label, reason = policy.texts.commands[command], policy.refusal_text(refusal.code, refusal.params)
+    params = {name: value for name, value in refusal.params.items() if value != _SOMETHING}  # nobody typed that
+    label, reason = policy.texts.commands[command], policy.refusal_text(refusal.code, params)
     return NextAction(
         command=command,
         allowed=False,
@@ -173,13 +174,26 @@ def _first_of(*choices: Probes) -> Probes:
 
 
 def _proposals(s: Situation) -> list[str]:
-    """Those that still matter first: what is refused for them says most."""
-    return sorted(s.case.proposals, key=lambda key: s.case.proposals[key].paid or not s.case.proposals[key].counts)
+    """Those that still matter first: what is refused for them says most. Nothing can be done with the others, so of
+    those that are alike the first stands for all."""
+    matter = [key for key, one in s.case.proposals.items() if one.counts and not one.paid]
+    others: dict[Hashable, str] = {}
+    for key, one in s.case.proposals.items():
+        if one.paid or not one.counts:
+            state = (one.paid, one.withdrawn, one.approved, one.buyer_agreed, one.approver_role, one.proposed_by)
+            others.setdefault(state, key)
+    return matter + list(others.values())
 
 
 def _reshipments(s: Situation) -> list[str]:
-    """The newest first."""
-    return list(reversed(s.case.reshipments))
+    """The newest first; of those that have come to an end, one stands for all."""
+    ended: dict[str, str] = {}
+    for key, one in reversed(s.case.reshipments.items()):
+        if one.status in ("delivered", "cancelled"):
+            ended.setdefault(one.status, key)
+    return [
+        key for key, one in reversed(s.case.reshipments.items()) if one.status not in ended or ended[one.status] == key
+    ]
 
 
 def _goods(s: Situation) -> Iterable[Probe]:

@@ -31,19 +31,27 @@ log = structlog.get_logger(__name__)
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 #: Paths whose callers prove themselves by a signature of their own.
 SIGNED_PATHS = frozenset({"/v1/gateway/callbacks"})
+#: Pages for people, who are known by their sessions; and what leads there.
+PAGES = "/console/"
+_TO_PAGES = frozenset({"/", "/console"})
 #: What concerns the running system and not the shop, with all that is below it, and who may; all other reads are for
 #: every role.
 OPERATORS: Mapping[str, frozenset[str]] = {
     "/metrics": frozenset({"store_manager", "service"}),
     "/v1/clock": frozenset({"store_manager", "service"}),
     "/v1/operations": frozenset({"store_manager", "service"}),
+    "/v1/operation-kinds": frozenset({"store_manager", "service"}),
     "/v1/events": frozenset({"store_manager", "service"}),
+    "/v1/dead-letters": frozenset({"store_manager", "service"}),
+    "/v1/audit": frozenset({"store_manager", "service"}),
 }
 
 #: Whose routes are whose, for metrics and traces: the address (as a template) → the service.
 OWNERS = web.AppKey("owners", dict[str, str])
 #: Routes of nobody in particular: health, metrics, the description.
 SERVER = "server"
+#: Pages for people.
+CONSOLE = "console"
 #: Of routes that are not there; anybody can ask for any number of those.
 UNKNOWN_ROUTE = "unknown"
 
@@ -60,14 +68,15 @@ def make_app(
     policy: Policy,
     tokens: Tokens,
     clock: Clock,
-    texts: Texts,
+    texts: Texts | None,
     service: str = SERVER,
     elsewhere: Callable[[str, str], str] = lambda method, path: "",
 ) -> web.Application:
     """An application that answers nothing but health to strangers, and describes itself at `/docs`.
 
-    `texts`: what opens the words of people for those who read them. `service`: whose routes are all that `add_routes`
-    is not told of; `elsewhere`: which service answers requests of a method to a path that nobody here does, if any.
+    `texts`: what opens the words of people for those who read them, None where nobody's are answered with. `service`:
+    whose routes are all that `add_routes` is not told of; `elsewhere`: which service answers requests of a method to a
+    path that nobody here does, if any.
     """
 
     @web.middleware
@@ -90,10 +99,11 @@ def make_app(
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            if request.path not in OPEN_PATHS and request.path not in SIGNED_PATHS:
+            if _needs_token(request.path):
                 request[ACTOR] = _admitted(tokens.actor(_credentials(request), clock.now()), request)
             response = await handler(request)
-            await revealed(request, response, texts)
+            if texts is not None:
+                await revealed(request, response, texts)
             return response
         except Refusal as refusal:
             headers = _UNKNOWN_IDENTITY if refusal.code == "unauthenticated" else None
@@ -148,6 +158,22 @@ def _route(request: web.Request) -> str:
 def _method(request: web.Request) -> str:
     """A label: whoever asks can invent methods."""
     return request.method if request.method in hdrs.METH_ALL else "OTHER"
+
+
+def _needs_token(path: str) -> bool:
+    return not (path in OPEN_PATHS or path in SIGNED_PATHS or path in _TO_PAGES or path.startswith(PAGES))
+
+
+def add_pages(app: web.Application, pages: web.Application) -> None:
+    """Mount the pages for people, which see to it themselves who is there."""
+
+    async def lead(_: web.Request) -> web.Response:
+        return web.Response(status=303, headers={"Location": PAGES})
+
+    app.router.add_get("/", lead)
+    app.router.add_get(PAGES.rstrip("/"), lead)
+    app.add_subapp(PAGES, pages)
+    app[OWNERS] |= {page.canonical: CONSOLE for page in pages.router.resources()}
 
 
 def _credentials(request: web.Request) -> str | None:

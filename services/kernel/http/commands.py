@@ -121,15 +121,14 @@ class CommandDesk:
         key = idempotency_key(http)
         raw = await read_command(http)
         version = expected_version(http)
-        about = f"{http.method} {http.path}\0{version}\0".encode()
-        request = _Request(name, http, f"{key} {actor_of(http)}", hashlib.sha256(about + raw).digest(), raw, version)
+        request = _Request(name, http, f"{key} {actor_of(http)}", request_hash(http, version, raw), raw, version)
         if request.key in self._running:
             raise Refusal("request_in_progress")
         self._running.add(request.key)
         try:
             return await self._decide(request, locate)
         except KeyTaken as taken:
-            return self._replay(request, taken.answer)
+            return replayed(self._policy, http, request.hash, taken.answer)
         finally:
             self._running.discard(request.key)
 
@@ -153,7 +152,7 @@ class CommandDesk:
                 target.case_id,
                 request.name,
                 body,
-                _origin(request.http),
+                origin_of(request.http),
                 expected_version=request.expected_version,
                 answer=answer,
             )
@@ -186,7 +185,7 @@ class CommandDesk:
         """Answer no, and keep the answer: it stays the same even where the command would be accepted by now."""
         stored = await self._service.store.answer(request.key)
         if stored is not None:
-            return self._replay(request, stored)
+            return replayed(self._policy, request.http, request.hash, stored)
         COMMANDS.labels(self._service.name, request.name, refusal.code).inc()
         actions: Sequence[Any] = ()
         if self._next_actions is not None and target.case_id:
@@ -197,13 +196,6 @@ class CommandDesk:
         answer = IdempotentAnswer(request.key, request.hash, status_of(refusal.code), body, now)
         await self._service.appender.submit(Commit(answer=answer))
         return answered(answer)
-
-    def _replay(self, request: _Request, answer: IdempotentAnswer) -> web.Response:
-        if answer.request_hash != request.hash:
-            return problem(self._policy, Refusal("idempotency_key_reused", field="Idempotency-Key"), request.http)
-        response = answered(answer)
-        response.headers["Idempotent-Replayed"] = "true"
-        return response
 
 
 def stream_of_order(order_id: str) -> str:
@@ -221,7 +213,8 @@ def stream_of_case(case_id: str) -> str:
     return order_id
 
 
-def _origin(http: web.Request) -> Origin:
+def origin_of(http: web.Request) -> Origin:
+    """Who sent a command, and what it is traced by; its idempotency key was looked at before."""
     return Origin(actor_of(http), http[TRACE_ID], http.headers["Idempotency-Key"], http[TRACEPARENT])
 
 
@@ -279,6 +272,20 @@ def _told(decided: Decided, case_id: str) -> CommandAnswer:
                 made.setdefault(field, value)
     events = [RecordedEvent(one.id, one.type, one.time, msgspec.Raw(one.data)) for one in decided.records]
     return CommandAnswer(version=decided.version, events=events, **made)
+
+
+def request_hash(http: web.Request, version: int | None, said: bytes) -> bytes:
+    """What tells a command from others under the same idempotency key; `said` is its body, or stands for it."""
+    return hashlib.sha256(f"{http.method} {http.path}\0{version}\0".encode() + said).digest()
+
+
+def replayed(policy: Policy, http: web.Request, asked: bytes, answer: IdempotentAnswer) -> web.Response:
+    """A kept answer once more; a refusal where it was given to another command than this one, whose hash is `asked`."""
+    if answer.request_hash != asked:
+        return problem(policy, Refusal("idempotency_key_reused", field="Idempotency-Key"), http)
+    response = answered(answer)
+    response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 def answered(answer: IdempotentAnswer) -> web.Response:

@@ -13,7 +13,6 @@ from aiohttp import web
 
 from contracts.policy import Policy
 from services.kernel.http.openapi import Operation, describe, document, operations
-from services.kernel.lag import Lag
 
 STATIC = Path(__file__).parent / "static"
 _PAGE = "/docs"
@@ -47,13 +46,6 @@ class Readiness(msgspec.Struct, frozen=True):
     problems: dict[str, list[str]]
 
 
-class Lags(msgspec.Struct, frozen=True):
-    """How far all consumers are behind."""
-
-    caught_up: bool
-    consumers: list[Lag]
-
-
 class Now(msgspec.Struct, frozen=True):
     """A time."""
 
@@ -79,7 +71,6 @@ SERVER_OPERATIONS = {
         answer="text/plain",
         refusals=(403,),
     ),
-    ("GET", "/v1/lag"): Operation(summary="How far consumers are behind", tag="operations", answer=Lags),
     ("PUT", "/v1/clock"): Operation(
         summary="Set the time, where the clock is manual (scenarios)",
         description="Roles: service, store_manager. Without a manual clock there is no such address.",

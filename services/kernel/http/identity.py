@@ -38,7 +38,7 @@ class Tokens:
         """A token for an actor, valid from `now` on; raises `ValueError` for an actor that cannot be."""
         if actor.role not in ROLES:
             raise ValueError(f"no such role: {actor.role}; roles: {', '.join(ROLES)}")
-        if not _is_name(actor.name):
+        if not is_name(actor.name):
             raise ValueError(f"not a name: {actor.name!r}")
         claims = {
             "sub": actor.name,
@@ -77,10 +77,11 @@ class Tokens:
 
 def _claimed(claims: dict[str, Any]) -> tuple[Actor, float]:
     role, name = claims["role"], claims["sub"]
-    if role not in ROLES or not isinstance(name, str) or not _is_name(name):
+    if role not in ROLES or not isinstance(name, str) or not is_name(name):
         raise ValueError("no such actor")
     return Actor(role, name), float(claims["exp"])
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Whether somebody can be called so: visible characters, `NAME_MAX` at most, none of them space at an end."""
     return name.isprintable() and name == name.strip() and 0 < len(name) <= NAME_MAX

@@ -2,10 +2,14 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Final
 
 from aiohttp import web
 
 from services.kernel.http.app import Handler
+
+#: Set when no more requests are taken: an answer that waits for something is to be given now.
+STOPPING: Final = web.AppKey("stopping", asyncio.Event)
 
 
 class Listener:
@@ -17,6 +21,7 @@ class Listener:
         self._runner: web.AppRunner | None = None
         self._under_way = 0
         app.middlewares.append(self._count)
+        app[STOPPING] = asyncio.Event()
         self.base_url = ""
 
     async def start(self) -> None:
@@ -33,6 +38,7 @@ class Listener:
             return
         for site in list(self._runner.sites):
             await site.stop()
+        self._app[STOPPING].set()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._under_way:  # noqa: ASYNC110 - over in milliseconds, and only once

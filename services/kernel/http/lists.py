@@ -1,4 +1,4 @@
-"""Lists of rows of a read table: filters by name, newest first, an opaque cursor to go on from."""
+"""Lists of rows of a read table: filters by name, newest first, an opaque cursor to go on from, counted if wanted."""
 
 import base64
 import binascii
@@ -8,16 +8,22 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from aiohttp import web
 
+from contracts.event import Moment
 from services.kernel.freshness import TablesStandStill
 from services.kernel.http.openapi import Operation, Parameter, describe
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
+from services.kernel.views import utc
 
 MAX_ROWS = 500
 DEFAULT_ROWS = 50
+VERSION_MOST = 10**18 - 1
+#: Rows that a count goes up to: beyond, it says that there are more.
+COUNTED_MOST = 1_000
 
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)]
+Version = Annotated[int, msgspec.Meta(ge=0, le=VERSION_MOST)]
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 _PAGING = (
@@ -26,18 +32,36 @@ _PAGING = (
     Parameter(
         "wait", Literal["true", "false"], "true: the list shows everything that was committed before the request"
     ),
+    Parameter("count", Literal["true", "false"], f"true: say how many rows there are, counted up to {COUNTED_MOST}"),
 )
 
 
 class Filter(msgspec.Struct, frozen=True):
     """A condition with one `?` for the value, and what the value may be.
 
-    `pattern`: the condition compares with LIKE and `ESCAPE '!'`, so that the value must not bring wildcards.
+    `pattern`: the condition compares with LIKE and `ESCAPE '!'`, so that the value must not bring wildcards. `type`
+    may be `Moment`: it is compared with the times of read tables.
     """
 
     condition: str
     type: Any = Word
     pattern: bool = False
+    description: str = ""
+
+
+class Choices(msgspec.Struct, frozen=True):
+    """A condition without `?` for each value that there may be.
+
+    A database uses an index of few rows only where its condition stands in the question, word for word.
+    """
+
+    conditions: Mapping[str, str]
+    description: str = ""
+
+    @property
+    def type(self) -> Any:
+        """What the value may be."""
+        return Literal[tuple(self.conditions)]
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -49,15 +73,21 @@ class Listing(msgspec.Struct, frozen=True):
     table: str
     row: type[msgspec.Struct]
     order: Sequence[str]
-    filters: Mapping[str, Filter]
+    filters: Mapping[str, Filter | Choices]
     present: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
     def operation(self, summary: str, tag: str) -> Operation:
         """How the list is described."""
-        filters = [Parameter(name, filter.type) for name, filter in self.filters.items()]
+        filters = [Parameter(name, filter.type, filter.description) for name, filter in self.filters.items()]
         page = msgspec.defstruct(
             f"{self.row.__name__}Page",
-            [("items", list[self.row]), ("has_more", bool), ("after", str | None)],  # type: ignore[name-defined]
+            [
+                ("items", list[self.row]),  # type: ignore[name-defined]
+                ("has_more", bool),
+                ("after", str | None),
+                ("count", int | None),
+                ("count_is_more", bool | None),
+            ],
         )
         return Operation(summary=summary, tag=tag, answer=page, query=(*filters, *_PAGING), refusals=(422,))
 
@@ -76,20 +106,33 @@ class Listing(msgspec.Struct, frozen=True):
 async def answer(request: web.Request, service: Service[Any], listing: Listing) -> web.Response:
     """A page of the list that a request asks for."""
     asked = _asked(request, listing)
-    where, params = _conditions(asked, listing)
-    limit = limit_of(asked)
+    limit, (conditions, params) = limit_of(asked), _conditions(asked, listing)
+    paged, paged_params = conditions, params
+    if "after" in asked:
+        paged = [*conditions, f"({', '.join(listing.order)}) < ({', '.join('?' * len(listing.order))})"]
+        paged_params = [*params, *_place(asked["after"], len(listing.order))]
     if asked.get("wait") == "true":
-        await _caught_up(service)
+        await caught_up(service)
+    count: dict[str, Any] = {"count": None, "count_is_more": None}
+    if asked.get("count") == "true":
+        count = await _counted(service, listing.table, _where(conditions), params)
     order = ", ".join(f"{column} DESC" for column in listing.order)
-    sql = f"SELECT * FROM {listing.table}{where} ORDER BY {order} LIMIT ?"
-    rows = await service.store.query(sql, [*params, limit + 1])
+    sql = f"SELECT * FROM {listing.table}{_where(paged)} ORDER BY {order} LIMIT ?"
+    rows = await service.store.query(sql, [*paged_params, limit + 1])
     page, has_more = rows[:limit], len(rows) > limit
     items = [msgspec.convert(listing.present(row), listing.row, strict=False) for row in page]
     after = _cursor([page[-1][column] for column in listing.order]) if has_more else None
-    return json({"items": items, "has_more": has_more, "after": after})
+    return json({"items": items, "has_more": has_more, "after": after, **count})
 
 
-async def _caught_up(service: Service[Any]) -> None:
+async def _counted(service: Service[Any], table: str, where: str, params: Sequence[Any]) -> dict[str, Any]:
+    """How many rows all pages have together, as far as it is counted."""
+    some = f"SELECT 1 AS one FROM {table}{where} LIMIT ?"
+    [row] = await service.store.query(f"SELECT count(*) AS n FROM ({some}) AS counted", [*params, COUNTED_MOST + 1])
+    return {"count": min(row["n"], COUNTED_MOST), "count_is_more": row["n"] > COUNTED_MOST}
+
+
+async def caught_up(service: Service[Any]) -> None:
     """Wait until the list shows what was committed before the request. Raises StoreUnavailable, or a refusal that says
     what to do where waiting longer is of no use."""
     try:
@@ -119,6 +162,7 @@ def json(value: Any, status: int = 200, **headers: str) -> web.Response:
 def _asked(request: web.Request, listing: Listing) -> dict[str, str]:
     asked = dict(parameters(request, [*listing.filters, *(parameter.name for parameter in _PAGING)]))
     check_wait(asked)
+    check_yes_or_no(asked, "count")
     return asked
 
 
@@ -139,24 +183,37 @@ def parameters(request: web.Request, known: Sequence[str]) -> Iterator[tuple[str
 
 def check_wait(asked: Mapping[str, str]) -> None:
     """Raises `Refusal` where it is not said clearly whether to wait."""
-    if asked.get("wait", "true") not in ("true", "false"):
-        raise invalid("wait", "one_of", "只能是 true 或 false", "must be true or false")
+    check_yes_or_no(asked, "wait")
 
 
-def _conditions(asked: Mapping[str, str], listing: Listing) -> tuple[str, list[Any]]:
+def check_yes_or_no(asked: Mapping[str, str], name: str) -> None:
+    """Raises `Refusal` where a parameter is neither true nor false."""
+    if asked.get(name, "true") not in ("true", "false"):
+        raise invalid(name, "one_of", "只能是 true 或 false", "must be true or false")
+
+
+def _conditions(asked: Mapping[str, str], listing: Listing) -> tuple[list[str], list[Any]]:
     conditions: list[str] = []
     params: list[Any] = []
     for name, filter in listing.filters.items():
-        if name in asked:
+        if name not in asked:
+            continue
+        value = _value(name, filter, asked[name])
+        if isinstance(filter, Choices):
+            conditions.append(filter.conditions[asked[name]])
+        else:
             conditions.append(filter.condition)
-            params.append(_value(name, filter, asked[name]))
-    if "after" in asked:
-        conditions.append(f"({', '.join(listing.order)}) < ({', '.join('?' * len(listing.order))})")
-        params += _place(asked["after"], len(listing.order))
-    return (" WHERE " + " AND ".join(conditions) if conditions else ""), params
+            params.append(value)
+    return conditions, params
 
 
-def _value(name: str, filter: Filter, text: str) -> str:
+def _where(conditions: Sequence[str]) -> str:
+    return " WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _value(name: str, filter: Filter | Choices, text: str) -> str:
+    if filter.type == Moment:
+        return _moment(name, text)
     try:
         msgspec.convert(text, filter.type)
     except msgspec.ValidationError:
@@ -165,16 +222,30 @@ def _value(name: str, filter: Filter, text: str) -> str:
             (f"只能是:{choices}", f"must be one of: {choices}") if choices else ("长度不对", "has the wrong length")
         )
         raise invalid(name, "one_of" if choices else "length", zh, en) from None
-    if not filter.pattern:
+    if isinstance(filter, Choices) or not filter.pattern:
         return text
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
+def _moment(name: str, text: str) -> str:
+    try:
+        return utc(msgspec.convert(text, Moment))
+    except (msgspec.ValidationError, OverflowError):
+        zh = "须为带时区的时间,如 2026-10-05T18:00:00+08:00(网址中 + 写作 %2B)"
+        en = "must be a time with its offset: 2026-10-05T18:00:00+08:00 (in an address, + is written %2B)"
+        raise invalid(name, "moment", zh, en) from None
+
+
 def limit_of(asked: Mapping[str, str]) -> int:
     """How many rows a page has; raises `Refusal`."""
-    text = asked.get("limit", str(DEFAULT_ROWS))
-    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= MAX_ROWS:
-        raise invalid("limit", "range", f"须为 1 到 {MAX_ROWS} 的整数", f"must be a whole number from 1 to {MAX_ROWS}")
+    return whole_number(asked, "limit", 1, MAX_ROWS, DEFAULT_ROWS)
+
+
+def whole_number(asked: Mapping[str, str], name: str, least: int, most: int, unsaid: int) -> int:
+    """A parameter that is a whole number, `unsaid` where it is not there; raises `Refusal`."""
+    text = asked.get(name, str(unsaid))
+    if not text.isascii() or not text.isdecimal() or len(text) > len(str(most)) or not least <= int(text) <= most:
+        raise invalid(name, "range", f"须为 {least} 到 {most} 的整数", f"must be a whole number from {least} to {most}")
     return int(text)
 
 

@@ -137,8 +137,8 @@ _ABOUT = """\
 Cases, refunds and losses after a sale. Money is in whole fen (CNY 0.01), times are RFC 3339 with offset.
 
 - **Identity**: every request carries `Authorization: Bearer <token>`; only `/healthz` and `/readyz` need none. Every
-  role may read everything but `/metrics` and `/v1/operations` (store_manager, service); which roles may give a command
-  stands with it.
+  role may read everything but `/metrics`, `/v1/operations`, `/v1/events`, `/v1/dead-letters` and `/v1/audit`
+  (store_manager, service); which roles may give a command stands with it.
 - **Commands** carry an `Idempotency-Key`, new for each command and the same when it is repeated: a repetition gets the
   first answer again, a refusal too, with `Idempotent-Replayed: true`. A key belongs to whoever sent it.
 - **Versions**: the `ETag` of an answer is the version of the order's file in the service that answered; `If-Match`
@@ -147,6 +147,7 @@ Cases, refunds and losses after a sale. Money is in whole fen (CNY 0.01), times 
 - **Refusals** are `application/problem+json` with a stable `code`, texts in Chinese and English, `errors` that name
   each wrong field, and the commands that the case allows now in `next_actions`.
 - **Lists** are newest first; `after` is the cursor of the next page. `wait=true` shows what was committed just before.
+  `count=true` also says how many rows there are, up to a bound.
 """
 
 _PARAMETERS = {

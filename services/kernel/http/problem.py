@@ -25,6 +25,7 @@ _STATUS = {
     "unknown_line": 404,
     "not_found": 404,
     "unknown_operation": 404,
+    "unknown_message": 404,
     "unknown_correction": 404,
     "unknown_bill": 404,
     "unknown_mapping": 404,

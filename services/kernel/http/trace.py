@@ -1,5 +1,8 @@
 """The trace that a request belongs to (W3C Trace Context): the caller's, or one of our own."""
 
+from contextvars import ContextVar
+from typing import Final
+
 import msgspec
 from aiohttp import web
 
@@ -9,6 +12,9 @@ from services.kernel.tracing import Span
 TRACE_ID = web.RequestKey("trace_id", str)
 #: What the records that a request makes carry: its own step in the trace, or the caller's where steps are told nobody.
 TRACEPARENT = web.RequestKey("traceparent", str)
+
+#: The step that answering the request at hand is.
+_AT_HAND: Final = ContextVar("traceparent", default="")
 
 #: Asked again and again by machines, and of no interest to anybody later.
 UNTOLD = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -25,7 +31,14 @@ def follow(request: web.Request, service: str, route: str) -> Span:
     span = _step(request, service, route)
     request[TRACEPARENT] = span.traceparent
     request[TRACE_ID] = span.trace_id
+    _AT_HAND.set(span.traceparent)
     return span
+
+
+def headers() -> dict[str, str]:
+    """What makes a request to somebody else a part of the trace of the one at hand, if there is one."""
+    traceparent = _AT_HAND.get()
+    return {"traceparent": traceparent} if traceparent else {}
 
 
 def _step(request: web.Request, service: str, route: str) -> Span:

@@ -4,7 +4,7 @@ All of it is done in the service's own database; whoever owns the partition noti
 """
 
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -24,9 +24,16 @@ from services.kernel.kafka.progress import Read
 
 #: Messages that are in memory at a time.
 PAGE_MESSAGES: Final = 100
+#: Characters of an error that tell it from others: what stands behind them is of one message.
+ERROR_BEGINS: Final = 300
 
 _GROUPS = f"""SELECT state, cause, count(*) AS messages, min(parked_at) AS oldest_at FROM parked_messages
 WHERE state IN ('{WAITING}', '{DEAD}') GROUP BY state, cause ORDER BY state, cause"""
+#: What keeps a stream from going on says which stream: what waits for one before it is all alike.
+_ERROR = f"CASE WHEN cause IN ('{parking.GAP}', '{parking.BEHIND}') THEN '' ELSE substr(error, 1, {ERROR_BEGINS}) END"
+_ALIKE = f"""SELECT state, cause, source, type, {_ERROR} AS error, count(*) AS messages, min(parked_at) AS oldest_at,
+max(parked_at) AS newest_at FROM parked_messages WHERE state IN ('{WAITING}', '{DEAD}')
+GROUP BY state, cause, source, type, {_ERROR} ORDER BY state, count(*) DESC, cause, source, type, 5 LIMIT ?"""
 _REDRIVE = f"""UPDATE parked_messages SET state = '{WAITING}', tries = 0, due_at = ?, published_at = NULL,
 resolved_by = ?, note = ? WHERE consumer = ? AND topic = ? AND partition = ? AND position = ? AND state = '{DEAD}'"""
 _DISCARD = f"""UPDATE parked_messages SET state = '{DISCARDED}', due_at = ?, resolved_at = ?, resolved_by = ?, note = ?
@@ -47,11 +54,27 @@ class Group(msgspec.Struct, frozen=True):
     example: ParkedMessage
 
 
+class Alike(msgspec.Struct, frozen=True):
+    """Messages of one type and source that were left behind with the same error: how many, from when to when."""
+
+    state: str
+    cause: str
+    source: str
+    type: str
+    error: str
+    messages: int
+    oldest_at: float
+    newest_at: float
+
+
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages are meant: those that match everything that is given."""
+    """Which messages are meant: those that match everything that is given; `error` by how it begins."""
 
     place: Place | None = None
     cause: str = ""
+    source: str = ""
+    type: str = ""
+    error: str = ""
     stream: str = ""
     states: tuple[str, ...] = (DEAD,)
 
@@ -84,8 +107,28 @@ async def grouped(store: Reads) -> list[Group]:
     return found
 
 
+async def alike(store: Reads, limit: int) -> list[Alike]:
+    """What waits and what is dead by source, type and error: the dead ones first, the largest groups first."""
+    return [Alike(**row) for row in await store.query(_ALIKE, (limit,))]
+
+
+class Behind(NamedTuple):
+    """A place in the order of `selected`: by stream, number and place."""
+
+    stream: str
+    sequence: int
+    topic: str
+    partition: int
+    offset: int
+
+    @classmethod
+    def of(cls, message: ParkedMessage) -> "Behind":
+        """Behind a message."""
+        return cls(message.stream, message.sequence, *message.place)
+
+
 async def selected(
-    store: Reads, selection: Selection, after: ParkedMessage | None = None, limit: int = PAGE_MESSAGES
+    store: Reads, selection: Selection, after: Behind | None = None, limit: int = PAGE_MESSAGES
 ) -> list[ParkedMessage]:
     """Messages that match, by stream and number, behind another one."""
     where = [f"state IN ({', '.join('?' * len(selection.states))})"]
@@ -93,13 +136,16 @@ async def selected(
     if selection.place:
         where.append("topic = ? AND partition = ? AND position = ?")
         params += selection.place
-    for column, value in (("cause", selection.cause), ("stream", selection.stream)):
-        if value:
+    for column in ("cause", "source", "type", "stream"):
+        if value := getattr(selection, column):
             where.append(f"{column} = ?")
             params.append(value)
+    if selection.error:
+        where.append(f"substr(error, 1, {ERROR_BEGINS}) = ?")
+        params.append(selection.error[:ERROR_BEGINS])
     if after:
         where.append("(stream, sequence, topic, partition, position) > (?, ?, ?, ?, ?)")
-        params += [after.stream, after.sequence, *after.place]
+        params += after
     sql = f"{parking.SELECT} WHERE {' AND '.join(where)} ORDER BY stream, sequence, topic, partition, position LIMIT ?"
     return [parking.parked_message(row) for row in await store.query(sql, [*params, limit])]
 
@@ -107,10 +153,10 @@ async def selected(
 async def all_selected(store: Reads, selection: Selection) -> list[Place]:
     """The places of all messages that match, in the order of `selected`."""
     places: list[Place] = []
-    last: ParkedMessage | None = None
+    last: Behind | None = None
     while page := await selected(store, selection, last):
         places += [one.place for one in page]
-        last = page[-1]
+        last = Behind.of(page[-1])
     return places
 
 
@@ -149,10 +195,10 @@ def unreadable(message: ParkedMessage, read: Read) -> Unreadable | None:
     return None
 
 
-async def redrive(store: EventStore, message: ParkedMessage, by: str) -> bool:
-    """Have a dead message tried again, first of its stream; what `by` asked for is kept. False where it is not dead
-    any more. Raises StoreError."""
-    row = (parking.AT_ONCE, by, "", message.consumer, *message.place)
+async def redrive(store: EventStore, message: ParkedMessage, by: str, reason: str = "") -> bool:
+    """Have a dead message tried again, first of its stream; who asked for it and why is kept. False where it is not
+    dead any more. Raises StoreError."""
+    row = (parking.AT_ONCE, by, reason, message.consumer, *message.place)
     await _written(store, Commit(statements=(Statement(_REDRIVE, [row]),)))
     now = await found(store, message.place)
     return now is None or now.state != DEAD

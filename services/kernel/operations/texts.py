@@ -47,6 +47,14 @@ _REFUSALS: Final[Mapping[str, Text]] = {
         en="The operation {operation} has no file here: it is not finished, makes none, or another process keeps it in"
         " a data folder of its own.",
     ),
+    "unknown_message": Text(
+        zh="{service} 在 {place} 没有留下消息。它可能已经处理完;请刷新列表。",
+        en="{service} left nothing behind at {place}. Maybe it was handled since: look at the list again.",
+    ),
+    "not_dead": Text(
+        zh="{service} 的消息 {place} 不是死信(等待中,或已有人处理)。请先看它现在的状态。",
+        en="The message {place} of {service} is not dead: it waits, or somebody saw to it. Look at its state first.",
+    ),
 }
 #: How the sentence before goes on, by whether a part is done that need not be done again.
 _ANEW: Final = Text(zh="。", en=".")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
 from typing import Final, NamedTuple
@@ -12,23 +12,24 @@ from aiokafka import TopicPartition
 
 from contracts.registry import HEARS, TOPICS, decode
 from services.catalogue import SERVICES
-from services.cli.database import DATABASE_ERRORS, trouble_of, ways_out
-from services.cli.failure import reason_of
 from services.kernel.clock import SystemClock, clock_of
 from services.kernel.event_store import EventStore, StoreError
 from services.kernel.gauges import RELAY
 from services.kernel.kafka import parking
 from services.kernel.kafka.connection import BrokerAway, BrokerRefused, Connection
-from services.kernel.kafka.lag import look_at
+from services.kernel.kafka.lag import Looker
 from services.kernel.kafka.topics import group_of, topic_of
 from services.kernel.lag import Checkpoint, Look, Trend, checkpoints, of_log, trend
 from services.kernel.settings import Settings
-from services.kernel.stores import open_store
+from services.kernel.stores import DATABASE_ERRORS, open_store
 from services.kernel.views import Projector
 
 #: How long a database may take to answer.
 DATABASE_SECONDS: Final = 5.0
 BROKER: Final = "kafka"
+
+#: Says why something does not answer: a database, by its service, or `BROKER`.
+Say = Callable[[str, BaseException], str]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Messages that the broker deleted before they were handled."""
     parked: int = 0
     """Messages that could not be handled: they wait, or are dead (`aftersales dlq`)."""
+    handled: int = 0
+    """Events that were handled since the first look."""
+    arrived: int = 0
+    """Events that came since the first look."""
     trend: Trend | None = None
 
 
@@ -55,6 +60,10 @@ class Parked(msgspec.Struct, frozen=True):
 
     dead: int = 0
     waiting: int = 0
+
+
+#: A consumer of a service, by the log or the partition that it follows.
+_Key = tuple[str, Checkpoint | TopicPartition]
 
 
 class _Held(NamedTuple):
@@ -85,36 +94,42 @@ class Survey(msgspec.Struct, frozen=True):
 class Surveyor:
     """Looks again and again; from the second look on it tells how things go. `close` it."""
 
-    def __init__(self, settings: Settings, services: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, services: Sequence[str], say: Say = lambda part, error: type(error).__name__
+    ) -> None:
+        """`say`: what is told of what does not answer; unless it is given, no address is."""
+        #: Why databases were away at the last look, by their services.
+        self.errors: dict[str, Exception] = {}
         self._settings = settings
         self._services = services
+        self._say = say
         self._brokers = Connection.of(settings) if settings.kafka_servers else None
+        self._looker = Looker(self._brokers) if self._brokers else None
         self._stores: dict[str, EventStore] = {
             name: open_store(settings.database_of(name), decode, readers=1) for name in SERVICES
         }
-        self._before: dict[tuple[str, Checkpoint | TopicPartition], tuple[float, Look]] = {}
-        self._errors: dict[str, Exception] = {}
+        self._before: dict[_Key, tuple[float, Look]] = {}
+        self._sums: dict[_Key, tuple[int, int]] = {}
+        """Events that were handled, and that came, since the first look."""
 
     async def look(self) -> Survey:
         """Look at all databases at once, then at the brokers; what does not answer in time is `away`."""
         away: dict[str, str] = {}
-        self._errors = {}
+        self.errors = {}
         found = await asyncio.gather(*(self._service(name, away) for name in self._services))
         rows = [row for own, _ in found for row in own]
         held = dict(zip(self._services, (foreign for _, foreign in found), strict=True))
         parked = {name: one.states for name, one in held.items() if one.states != Parked()}
-        if self._brokers is not None:
-            rows += await self._partitions(self._brokers, {name: held[name] for name in held if name not in away}, away)
+        if self._brokers and self._looker:
+            there = {name: held[name] for name in held if name not in away}
+            rows += await self._partitions(self._brokers, self._looker, there, away)
         caught_up = not away and not parked and not any(row.behind or row.lost for row in rows)
         return Survey(self._now(), caught_up, rows, away, parked)
 
-    def ways_out(self) -> list[str]:
-        """What to do about the databases that were away at the last look, zh / en each."""
-        ways = (way for service, error in self._errors.items() for way in ways_out(self._settings, service, error))
-        return list(dict.fromkeys(ways))
-
     async def close(self) -> None:
-        """Let go of the databases."""
+        """Let go of the databases and the brokers."""
+        if self._looker:
+            await self._looker.close()
         for store in self._stores.values():
             await store.close()
 
@@ -133,8 +148,8 @@ class Surveyor:
                 rows = [await self._log(service, one) for one in self._followers(service, known)]
                 left = await parking.counts(store, group)
         except (StoreError, OSError, *DATABASE_ERRORS) as error:  # a timeout is an OSError
-            self._errors[service] = error
-            away[service] = trouble_of(self._settings, service, error)
+            self.errors[service] = error
+            away[service] = self._say(service, error)
             return [], _Held()
         partitions = [one for one in known if one.partition and one.consumer == group]
         parked: Counter[TopicPartition] = Counter()
@@ -160,6 +175,8 @@ class Surveyor:
         before = self._before.get(key)
         source = None if everything else one.source
         look = await of_log(self._stores[one.source], one.position, source, before[1] if before else None)
+        trend = self._trend(key, look)
+        handled, arrived = self._sums[key]
         return Row(
             service=service,
             consumer=one.consumer,
@@ -168,12 +185,16 @@ class Surveyor:
             end=look.end,
             behind=look.behind,
             seconds=look.seconds(self._now()),
-            trend=self._trend(key, look),
+            handled=handled,
+            arrived=arrived,
+            trend=trend,
         )
 
     # -- partitions
 
-    async def _partitions(self, brokers: Connection, held: Mapping[str, _Held], away: dict[str, str]) -> list[Row]:
+    async def _partitions(
+        self, brokers: Connection, looker: Looker, held: Mapping[str, _Held], away: dict[str, str]
+    ) -> list[Row]:
         rows: list[Row] = []
         if not held:
             await self._check(brokers, away)
@@ -182,9 +203,9 @@ class Surveyor:
             known = {one: position for one, position in positions.items() if one.topic in wanted}
             before = {one: self._before[service, one][1] for one in known if (service, one) in self._before}
             try:
-                looks = {} if BROKER in away else await look_at(brokers, wanted, known, before)
+                looks = {} if BROKER in away else await looker.look(wanted, known, before)
             except (BrokerAway, BrokerRefused) as error:
-                away[BROKER] = self._reason(error)
+                away[BROKER] = self._say(BROKER, error)
                 looks = {}
             rows += [
                 self._partition(service, one, known.get(one, 0), parked.get(one, 0), looks.get(one))
@@ -197,13 +218,12 @@ class Surveyor:
         try:
             await brokers.check()
         except (BrokerAway, BrokerRefused) as error:
-            away[BROKER] = self._reason(error)
-
-    def _reason(self, error: Exception) -> str:
-        return f"{self._settings.kafka_servers}: {reason_of(error)}"
+            away[BROKER] = self._say(BROKER, error)
 
     def _partition(self, service: str, one: TopicPartition, position: int, parked: int, look: Look | None) -> Row:
         source = next(source for source in TOPICS if topic_of(source, self._settings.kafka_prefix) == one.topic)
+        trend = self._trend((service, one), look) if look else None
+        handled, arrived = self._sums.get((service, one), (0, 0))
         return Row(
             service=service,
             consumer=self._group(service),
@@ -215,14 +235,20 @@ class Surveyor:
             seconds=look.seconds(SystemClock().now()) if look else None,  # sent at the machine's time
             lost=look.lost if look else 0,
             parked=parked,
-            trend=self._trend((service, one), look) if look else None,
+            handled=handled,
+            arrived=arrived,
+            trend=trend,
         )
 
     def _group(self, service: str) -> str:
         return group_of(service, self._settings.kafka_prefix)
 
-    def _trend(self, key: tuple[str, Checkpoint | TopicPartition], look: Look) -> Trend | None:
+    def _trend(self, key: _Key, look: Look) -> Trend | None:
         """How it went since the look before, which this one is for the next."""
         now, before = monotonic(), self._before.get(key)
         self._before[key] = (now, look)
+        handled, arrived = self._sums.get(key, (0, 0))
+        if before:
+            handled += before[1].behind + look.arrived - look.behind
+        self._sums[key] = (handled, arrived + look.arrived)
         return trend(before[1], look, now - before[0]) if before else None
