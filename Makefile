@@ -1,7 +1,7 @@
 # Everything that is done to this repository. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stack test check format demo demo-finance bench bench-stack bench-replay bench-finance soak readme lock clean
+.PHONY: help run stack test check format demo demo-finance bench bench-stack bench-replay bench-finance bench-console soak screenshots readme lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -17,6 +17,9 @@ run: $(READY) ## start all services on http://127.0.0.1:8080, data in var/ (AFTE
 
 stack: $(READY) ## PostgreSQL, Kafka and the services as processes, data in var/stack (ARGS="--brokers 3 --apart")
 	@$(BIN)/aftersales stack $(ARGS)
+
+# Modules are compiled once, not again by each of the many processes that tests start.
+check: export PYTHONDONTWRITEBYTECODE :=
 
 test: check ## the same as check: what CI runs
 
@@ -50,8 +53,14 @@ bench-replay: $(READY) ## rebuild, fold and prove long logs on both databases (A
 bench-finance: $(READY) ## reconcile up to a million rows of bills, and make the statements of a year
 	$(BIN)/python -m benchmarks.finance $(ARGS)
 
+bench-console: $(READY) ## pages of the console beside the JSON that they are made of
+	$(BIN)/python -m benchmarks.console $(ARGS)
+
 soak: $(READY) ## faults at random under load, judged round by round (ARGS="--seed 7 --minutes 60")
 	$(BIN)/python -m tests.faults.soak $(ARGS)
+
+screenshots: $(READY) ## pictures of the console's main pages, as the READMEs show them
+	$(BIN)/python -m tests.console.screenshots
 
 readme: $(READY) ## run the tours of both READMEs and write what they show
 	$(BIN)/python -m tests.readme

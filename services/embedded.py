@@ -10,19 +10,21 @@ import structlog
 from aiohttp import web
 
 from services.catalogue import SERVICES, Assembly
+from services.console.app import Console
 from services.kernel.actor import Actor
 from services.kernel.clock import Clock, ManualClock, clock_of
 from services.kernel.followers import Followers
-from services.kernel.http import lists
-from services.kernel.http.app import add_routes, make_app
+from services.kernel.http.app import add_pages, add_routes, make_app
 from services.kernel.http.identity import Tokens
 from services.kernel.http.listener import Listener
 from services.kernel.http.operations import Problems, operations
 from services.kernel.lag import Lag
 from services.kernel.log_reader import FollowedLog
+from services.kernel.long_work import Tell
 from services.kernel.refusal import Refusal
 from services.kernel.settings import Settings
 from services.operations.http import OperationsHttp
+from services.operations.lag import AtWork
 from services.policy import policy_in_force
 from services.routing import elsewhere
 from services.token_secret import token_secret
@@ -60,6 +62,7 @@ class Embedded:
         self._followers: list[Followers] = []
         self._operations: OperationsHttp | None = None
         self._listener: Listener | None = None
+        self._console: Console | None = None
         self._leaving = False
         self.base_url = ""
 
@@ -107,12 +110,27 @@ class Embedded:
         for name, one in self._running.items():
             add_routes(app, name, one.routes())
         if "cases" in self._running:
-            self._operations = OperationsHttp(self.settings, self.policy, self.clock)
+            self._operations = OperationsHttp(self.settings, self.policy, self.clock, AtWork(self._lags))
             add_routes(app, "cases", self._operations.routes())
-        app.add_routes([*operations(self._problems, self._set_time), web.get("/v1/lag", self._lag)])
+        app.add_routes(operations(self._problems, self._set_time))
+        self._add_console(app)
         self._listener = Listener(app, self.settings.host, self.settings.port)
         await self._listener.start()
         self.base_url = self._listener.base_url
+
+    def _add_console(self, app: web.Application) -> None:
+        """Pages for people, where all that they show is answered here."""
+        if len(self._running) == len(SERVICES):
+            self._console = Console(
+                self.settings, self.policy, self.clock, self.tokens, lambda *_: self.base_url, self._load_sample
+            )
+            add_pages(app, self._console.app)
+
+    async def _load_sample(self, person: str, tell: Tell) -> None:
+        """A made-up shop for who tries this out; `person` has some of its cases."""
+        from services.sample.loading import load  # which plays in servers like this one
+
+        await load(self.base_url, self.token, self.clock.now(), person=person, progress=tell)
 
     async def leave(self) -> None:
         """Say that it is not ready, for as long as those who send requests need to notice."""
@@ -141,6 +159,10 @@ class Embedded:
     def token(self, actor: Actor, valid_for: timedelta = timedelta(days=1)) -> str:
         """A token for an actor, valid from now on."""
         return self.tokens.make(actor, self.clock.now(), valid_for)
+
+    def link(self, name: str, roles: Sequence[str]) -> str:
+        """A link that signs somebody in to the console, once; "" where there is no console."""
+        return "" if self._console is None else self._console.link(self.base_url, name, roles)
 
     async def set_time(self, now: datetime) -> None:
         """Let time pass until `now`, and what is due by then happen; only with a clock that is set by hand."""
@@ -195,11 +217,6 @@ class Embedded:
         for one in self._followers:
             problems[one.service.name] += one.problems()
         return {**problems, "server": ["stopping"]} if self._leaving else problems
-
-    async def _lag(self, _: web.Request) -> web.Response:
-        lags = await self._lags()
-        caught_up = not any(one.behind or one.stuck or one.away for one in lags)
-        return lists.json({"caught_up": caught_up, "consumers": lags})
 
     async def _set_time(self, now: datetime) -> None:
         try:

@@ -11,8 +11,10 @@ import structlog
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from services.kernel import long_work
+from services.kernel import service as kernel_service
 from services.stack.kafka import KafkaCluster, throwaway_brokers
 from services.stack.postgres import PostgresCluster, throwaway_cluster
+from tests.fresh_databases import FreshDatabases
 from tests.shared_broker import LentBroker, SharedBroker
 from tests.shop import Shop
 
@@ -31,6 +33,7 @@ FIRST = (
     "kernel/test_postgres_crash.py",
     "kernel/test_postgres_store.py",
     "http/test_walk.py",
+    "http/test_schemathesis.py",
     "test_process.py",
     "cli/test_role.py",
     "doctor/test_topics.py",
@@ -39,7 +42,6 @@ FIRST = (
     "stack/test_kafka_cluster.py",
     "benchmarks/test_stack_smoke.py",
     "test_embedded.py",
-    "http/test_schemathesis.py",
 )
 
 
@@ -100,6 +102,14 @@ def broker_to_harm() -> Iterator[KafkaCluster]:
     """A running Kafka broker of the module's own, that may be killed and frozen."""
     with throwaway_brokers() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fresh_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Services that begin on an empty folder get copies of databases that were migrated once."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kernel_service, "migrate", FreshDatabases(tmp_path_factory.mktemp("fresh")).migrate)
+        yield
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ LANGUAGES: Final = {"README.md": "en_US.UTF-8", "README.zh.md": "zh_CN.UTF-8"}
 #: Commands that a test cannot run inside itself, that take long or that change the working tree.
 TARGETS: Final = (
     *("test", "check", "format", "soak", "lock", "readme", "demo-finance"),
-    *("bench", "bench-stack", "bench-replay", "bench-finance"),
+    *("bench", "bench-stack", "bench-replay", "bench-finance", "bench-console", "screenshots"),
 )
 STATIC: Final = frozenset(f"make {target}" for target in TARGETS)
 #: What goes on until it is stopped. The last line of what it says names this path.

@@ -72,7 +72,7 @@ async def _instances(stack: str) -> AsyncIterator[InstanceFactory]:
     if not stack:
         yield start_embedded
     elif stack == "auto":
-        with throwaway_cluster() as postgres, throwaway_brokers() as kafka:
+        with throwaway_cluster(flushes=False) as postgres, throwaway_brokers() as kafka:
             async with Ground(postgres.url(), kafka.servers) as ground:
                 yield ground.start
     else:

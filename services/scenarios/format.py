@@ -157,7 +157,7 @@ def parse_scenario(text: bytes | str) -> Scenario:
     return scenario
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(yaml.CSafeLoader):
     """Refuses a key that is written twice: YAML would keep the last one without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -1,4 +1,4 @@
-"""The service processes of one shop: so many of each role for every service."""
+"""The processes of one shop: so many of each role for every service, and a console for people."""
 
 import asyncio
 import time
@@ -17,6 +17,8 @@ Roles = Mapping[str, int]
 TOGETHER: Final[Roles] = {"all": 1}
 APART: Final[Roles] = {"api": 1, "relay": 1, "consume": 1}
 
+#: What the process is called that shows pages to people.
+CONSOLE: Final = "console"
 #: How long all processes together may take until they are ready, in seconds.
 READY_SECONDS: Final = 90.0
 #: The order in which roles stop: first no more commands, then what is on its way.
@@ -35,23 +37,24 @@ class Fleet:
         launcher: Launcher | None = None,
         port_of: Callable[[str], int] = lambda name: 0,
         services: Sequence[str] = tuple(SERVICES),
+        console: bool = False,
     ) -> None:
         """`settings`: the variables of every process; `port_of`: where the process of that name listens (0: where it
-        likes)."""
+        likes). `console`: whether there is one; for that, `port_of` has to say where the services listen."""
         self._services = services
-        self.processes = {
-            name: ServiceProcess(
-                name,
-                (role, service, "--json"),
-                {f"{PREFIX}HOST": "127.0.0.1", **settings, f"{PREFIX}PORT": str(port_of(name))},
-                logs,
-                launcher,
-            )
-            for service in services
-            for role, count in roles.items()
-            for name in _names(service, role, count)
-        }
         self._roles = dict(roles)
+        self.processes: dict[str, ServiceProcess] = {}
+
+        def add(name: str, *arguments: str, **own: str) -> None:
+            given = {f"{PREFIX}HOST": "127.0.0.1", **settings, **own, f"{PREFIX}PORT": str(port_of(name))}
+            self.processes[name] = ServiceProcess(name, (*arguments, "--json"), given, logs, launcher)
+
+        for service in services:
+            for role, count in roles.items():
+                for name in _names(service, role, count):
+                    add(name, role, service)
+        if console:
+            add(CONSOLE, "console", **{f"{PREFIX}API_URL": self._api_url()})
 
     def of(self, service: str, *roles: str) -> list[ServiceProcess]:
         """The processes of a service; of these roles, if any are named."""
@@ -60,6 +63,11 @@ class Fleet:
             for role in roles or self._roles
             for name in _names(service, role, self._roles.get(role, 0))
         ]
+
+    @property
+    def console(self) -> ServiceProcess | None:
+        """What shows pages to people, where there is one."""
+        return self.processes.get(CONSOLE)
 
     def urls(self, service: str) -> list[str]:
         """Where a service takes requests now."""
@@ -87,9 +95,18 @@ class Fleet:
 
     async def stop(self) -> None:
         """Stop what runs, in the order in which nothing is left on its way longer than need be."""
+        if self.console and self.console.alive:
+            await self.console.stop()
         for roles in _STOP_ORDER:
             leaving = [one for service in self._services for one in self.of(service, *roles) if one.alive]
             await asyncio.gather(*(one.stop() for one in leaving))
+
+    def _api_url(self) -> str:
+        """Where each service takes requests, as the console is told: the first of its processes that does."""
+        first = {service: self.of(service, "all", "api")[0] for service in self._services}
+        return ",".join(
+            f"{service}=http://127.0.0.1:{process.settings[f'{PREFIX}PORT']}" for service, process in first.items()
+        )
 
 
 def _names(service: str, role: str, count: int) -> list[str]:

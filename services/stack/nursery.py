@@ -4,12 +4,14 @@ To import the services takes more than a second of CPU, which counts where many 
 one thread and no event loop, so that what it forks begins as if it were new.
 """
 
+import atexit
 import gc
 import os
 import runpy
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -123,7 +125,21 @@ def _status_of(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def _live(birth: Birth, nursery: int) -> None:
+class _End:
+    """How a process ends: with its status and at once. To take apart what was imported would copy all shared pages."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        atexit.register(self._leave)  # before all others, so it is called after them
+
+    def _leave(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self.status)
+
+
+def _live(birth: Birth, nursery: int) -> int:
+    """Be the process; gives its exit status."""
     die_with(nursery)
     os.setsid()
     gc.enable()
@@ -133,7 +149,16 @@ def _live(birth: Birth, nursery: int) -> None:
     os.environ.clear()
     os.environ.update(birth.environment)
     sys.argv = [birth.module, *birth.arguments]
-    runpy.run_module(birth.module, run_name="__main__")
+    try:
+        runpy.run_module(birth.module, run_name="__main__")
+    except SystemExit as asked:
+        if isinstance(asked.code, str):
+            print(asked.code, file=sys.stderr)
+        return asked.code if isinstance(asked.code, int) else int(asked.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def _redirect(descriptor: int, path: str, flags: int) -> None:
@@ -145,6 +170,7 @@ def _redirect(descriptor: int, path: str, flags: int) -> None:
 def main() -> None:
     """Import, then serve."""
     nursery = os.getpid()
+    end = _End()
     for module in sys.argv[1:]:
         import_module(module)
     load_policy()  # the package's part of it is read once in a process
@@ -153,7 +179,7 @@ def main() -> None:
     gc.disable()
     gc.freeze()
     if birth := _serve():
-        _live(birth, nursery)
+        end.status = _live(birth, nursery)
 
 
 if __name__ == "__main__":

@@ -59,9 +59,10 @@ class ServerFailed(Exception):
 class PostgresCluster:
     """A server with its data folder. `start` and `stop` may be called again and again."""
 
-    def __init__(self, folder: Path | None = None, port: int = 0) -> None:
+    def __init__(self, folder: Path | None = None, port: int = 0, flushes: bool = True) -> None:
         """`folder` keeps the data over `close` (None: a temporary one, thrown away with all in it); `port`: where to
-        listen if it is free."""
+        listen if it is free; `flushes`: whether commits outlive a crash of the machine, which costs time."""
+        self._flushes = flushes
         self._bin = postgres_programs()
         self._owner = _owner()
         self._preferred = port
@@ -129,7 +130,8 @@ class PostgresCluster:
     def _settings(self) -> dict[str, str]:
         version = float((self._data / "PG_VERSION").read_text())
         quick = sys.platform == "linux" and version >= _FLUSHES_AT_ONCE_FROM
-        return {**_SETTINGS, **(_FLUSHED_AT_ONCE if quick else {})}
+        flushed = {} if self._flushes else {"fsync": "off"}
+        return {**_SETTINGS, **(_FLUSHED_AT_ONCE if quick else {}), **flushed}
 
     def stop(self, mode: str = "fast") -> None:
         """Stop: `fast` ends transactions and shuts down cleanly, `immediate` is as good as a crash."""
@@ -220,9 +222,9 @@ class PostgresCluster:
 
 
 @contextmanager
-def throwaway_cluster() -> Iterator[PostgresCluster]:
-    """A running server for the length of a block."""
-    cluster = PostgresCluster()
+def throwaway_cluster(flushes: bool = True) -> Iterator[PostgresCluster]:
+    """A running server for the length of a block; `flushes`: as for `PostgresCluster`."""
+    cluster = PostgresCluster(flushes=flushes)
     try:
         cluster.start()
         yield cluster

@@ -69,6 +69,10 @@ class StackFile(msgspec.Struct, frozen=True):
     token_secret: str
     processes: dict[str, Process]
     pid: int
+    console: str = ""
+    """Where people work; empty where there is no console, or while it is being started again."""
+    link: str = ""
+    """Signs somebody in there, once, soon after its start; empty where a provider does that."""
 
     @classmethod
     def read(cls, file: Path) -> "StackFile":
@@ -102,11 +106,13 @@ class Stack:
         postgres: PostgresCluster | None = None,
         kafka: KafkaCluster | None = None,
         services: Sequence[str] = tuple(SERVICES),
+        console: bool = False,
         tell: Tell = lambda zh, en: None,
     ) -> None:
         """`settings`: variables of every process, before those that the stack gives them; `postgres`, `kafka`: servers
-        to use instead of ones in the folder."""
+        to use instead of ones in the folder. `console`: whether people work on it."""
         self._services = services
+        self._with_console = console
         self.folder = folder.absolute()
         self.brokers = len(kafka) if kafka else brokers
         self._roles = dict(roles)
@@ -240,7 +246,15 @@ class Stack:
     async def _start_processes(self) -> None:
         if self._fleet is None:
             logs = self.folder / "logs"
-            self._fleet = Fleet(self._roles, self._environment(), logs, self._launcher, self._port_of, self._services)
+            self._fleet = Fleet(
+                self._roles,
+                self._environment(),
+                logs,
+                self._launcher,
+                self._port_of,
+                self._services,
+                self._with_console,
+            )
             self._write_kept()
         names = ", ".join(self._fleet.processes)
         self._tell(f"启动服务进程 {names}…", f"starting {names} …")
@@ -283,6 +297,7 @@ class Stack:
 
     def described(self) -> StackFile:
         """What runs where."""
+        console = self.fleet.console.said if self.fleet.console else {}
         return StackFile(
             services={service: next(iter(self.fleet.urls(service)), "") for service in self._services},
             kafka_servers=self.kafka.servers,
@@ -296,6 +311,8 @@ class Stack:
                 if one.said
             },
             pid=os.getpid(),
+            console=console.get("url", ""),
+            link=console.get("console", ""),
         )
 
     def write_file(self) -> None:
@@ -303,6 +320,8 @@ class Stack:
         described = self.described()
         put(self.file, msgspec.json.format(msgspec.json.encode(described)) + b"\n", private=True)
         urls = {service.upper(): url for service, url in described.services.items()}
+        if self.fleet.console:  # `aftersales link` leads to this port
+            urls |= {"CONSOLE": described.console, f"{PREFIX}PORT": self.fleet.console.settings[f"{PREFIX}PORT"]}
         variables = self._environment() | urls | {"TOKEN": described.token, STACK_VARIABLE: str(self.folder)}
         exports = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
         put(self.shell_file, "".join([*exports, _PATH_LINE]).encode(), private=True)

@@ -13,8 +13,8 @@ from services.cases.domain.case import Case
 from services.cases.domain.closing import broken_promises
 from services.cases.domain.domain import CasesDomain
 from services.histories import History
-from services.kernel.clock import SHOP_TIME
 from services.kernel.decider import Fact
+from services.kernel.shop_time import shop_month
 from services.liability.domain import LiabilityDomain, postings
 from services.liability.domain.posting import SUSPENSE
 from services.refunds.domain import RefundsDomain
@@ -163,7 +163,7 @@ def _money(facts: Iterable[Fact], cases: Iterable[str]) -> dict[str, Money]:
             continue
         if isinstance(event, li.LossRecorded):
             money.entries[event.entry] += event.amount_fen
-        month = f"{fact.time.astimezone(SHOP_TIME):%Y-%m}"
+        month = shop_month(fact.time)
         for posting in postings(event):
             if posting.account == SUSPENSE or posting.account.startswith(_PARTY):
                 party = posting.account.removeprefix(_PARTY)

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.dlq import app
-from services.cli.dlq_sheet import CAUSES, STATES
 from services.kernel.kafka.message import Cause
 from services.kernel.kafka.parking import BEHIND, DEAD, DISCARDED, FAILED, GAP, REDRIVEN, WAITING
+from services.wording.dead_letters import CAUSES, STATES
 from tests.cli.parked import TOPIC, behind, early, left_behind, migrated, parked
 from tests.cli.terminal import aftersales
 

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from contracts.policy import load_policy
 from services.cli.explain import tree_of
-from services.cli.words import Language, Words
-from services.kernel.clock import SHOP_TIME
+from services.kernel.shop_time import SHOP_TIME
+from services.wording.words import Language, Words
 from tests.cli.terminal import ORDER, Server, aftersales, until
 
 

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from contracts.policy import load_policy
 from services.cli.lag import lag_table
-from services.cli.lag_reading import Row, Survey
-from services.cli.words import Language, Words, plural
 from services.kernel.lag import Trend
+from services.operations.lag_reading import Row, Survey
+from services.wording.words import Language, Words, plural
 from tests.cli.parked import behind, left_behind, migrated, parked
 from tests.cli.terminal import Server, aftersales
 

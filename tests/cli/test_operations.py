@@ -16,10 +16,11 @@ import pytest
 
 from contracts.registry import decode
 from services.catalogue import SERVICES
-from services.kernel.clock import SHOP_TIME, SystemClock
+from services.kernel.clock import SystemClock
 from services.kernel.naming import stream_of_operation
 from services.kernel.operations import Desk, Operation, Ticket, new_operation_id
 from services.kernel.settings import load_settings
+from services.kernel.shop_time import SHOP_TIME
 from services.kernel.stores import open_store
 from services.transfer import replay
 from tests.cli.terminal import Server, Told, aftersales, until

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from contracts.events.refunds import Settlement
 from contracts.policy import load_policy
 from contracts.registry import EVENT_TYPES
-from services.cli.facts import ENTRIES, LABELS, UNSAID, said
 from services.cli.money_sheet import settlement_table
 from services.cli.timeline import words_for
-from services.cli.words import Language, Words
 from services.liability.domain import entry as entries
+from services.wording.facts import ENTRIES, LABELS, UNSAID, said
+from services.wording.words import Language, Words
 
 EXAMPLES = sorted((Path(__file__).parent.parent.parent / "contracts/examples").glob("*.json"))
 ENGLISH = Words(load_policy(), Language.EN)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from contracts.policy import load_policy
-from services.cli.difference_sheet import sentence
-from services.cli.words import Language, Words
-from services.kernel.clock import SHOP_TIME
+from services.kernel.shop_time import SHOP_TIME
+from services.wording.difference import sentence
+from services.wording.words import Language, Words
 from tests.cli.terminal import Server, aftersales
 
 CASE = "TB1001-1"

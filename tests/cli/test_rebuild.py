@@ -100,7 +100,7 @@ def test_looking_first(copied: Path) -> None:
     told = rebuild(copied, "cases", "--dry-run")
     assert told.status == 0, told.err
     events = execute(copied, "cases", "SELECT max(position) FROM events")[0][0]
-    assert f"case_view, stock_view would be built from {events} events" in told.out
+    assert f"case_view, reference_view, stock_view would be built from {events} events" in told.out
     assert "nothing was changed" in told.out
     assert execute(copied, "cases", "SELECT * FROM checkpoints") == before
     assert rebuild(copied, "cases", "--dry-run", "--json").json["services"][0]["events"] == events

@@ -46,7 +46,7 @@ def test_every_service_is_deployed_in_every_role(values: str) -> None:
     """Roles are scaled apart, and none is forgotten."""
     deployed = {name for name, _ in _pods(values, "Deployment")}
     expected = {f"shop-aftersales-{service}-{role}" for service in SERVICES for role in ROLES.keys() - {"all"}}
-    assert deployed == expected | {"shop-aftersales-front"}
+    assert deployed == expected | {"shop-aftersales-console", "shop-aftersales-front"}
 
 
 def test_pods_have_no_rights_and_no_bounds_are_missing(values: str) -> None:
@@ -138,6 +138,28 @@ def test_selectors_find_their_pods(values: str) -> None:
             ]
         if one["kind"] == "HorizontalPodAutoscaler":
             assert one["spec"]["scaleTargetRef"]["name"] in deployments
+
+
+def test_links_are_good_once_wherever_they_are_opened(values: str) -> None:
+    """A pod knows of the links that were used with it only; more than one is deployed with a provider."""
+    (console,) = (
+        one
+        for one in rendered(values)
+        if one["metadata"]["name"] == "shop-aftersales-console" and one["kind"] == "Deployment"
+    )
+    given = {one["name"] for one in console["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert console["spec"]["replicas"] == 1 or "AFTERSALES_OIDC_ISSUER" in given
+
+
+def test_services_may_be_asked_by_the_front_and_the_console(values: str) -> None:
+    """Where the network is closed, pages still get their answers."""
+    for one in rendered(values):
+        if one["kind"] == "NetworkPolicy" and one["metadata"]["name"].endswith("-api"):
+            asks = [
+                peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+                for peer in one["spec"]["ingress"][0]["from"]
+            ]
+            assert asks == ["front", "console"]
 
 
 def _partitions(values: str) -> int:

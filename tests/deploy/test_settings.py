@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from itertools import takewhile
 
 from services.catalogue import SERVICES
+from services.console_process import base_url_of
 from services.kernel.settings import Settings, load_settings
 from services.process import ROLES
-from tests.deploy.files import CHART, DEPLOY, own_containers
+from tests.deploy.files import CHART, DEPLOY, compose, filled, own_containers, read_yaml
 
 _NAME = re.compile(r"\bAFTERSALES_[A-Z_]+[A-Z]\b")
 #: Words that Compose itself fills in, and what is no setting but is named for what it does not do.
@@ -20,10 +21,31 @@ def test_every_container_starts_with_settings_that_are_valid(secrets: Mapping[st
     seen = 0
     for name, _, environment in own_containers():
         settings = load_settings(_with_files(environment, secrets))
-        assert settings.kafka_servers, name
-        assert "{service}" in settings.database_url.get_secret_value(), name
+        if name.endswith("console"):
+            assert base_url_of(settings.api_url)("GET", "/v1/payouts").endswith("refunds-api:8080"), name
+        else:
+            assert settings.kafka_servers, name
+            assert "{service}" in settings.database_url.get_secret_value(), name
         seen += 1
-    assert seen == 17 + 2 * 17
+    assert seen == 18 + 2 * 18
+
+
+def test_a_console_knows_no_database_and_no_broker() -> None:
+    """What it shows, it asks the API for; whoever gets into it gets into no database."""
+    for name, command, environment in own_containers():
+        if command == ["console"]:
+            assert not [one for one in environment if "DATABASE" in one or "KAFKA" in one], name
+
+
+def test_a_provider_is_added_to_compose_with_all_that_it_needs(secrets: Mapping[str, str]) -> None:
+    """With the second file, the console starts with what the provider gave, and can reach it."""
+    added = read_yaml(DEPLOY / "compose.oidc.yaml")
+    console = added["services"]["console"]
+    assert console["networks"] == ["outside"]
+    assert set(console["secrets"]) == added["secrets"].keys()
+    own = {name: _example(value) for name, value in console["environment"].items()}
+    settings = load_settings(_with_files(filled(compose()["services"]["console"]["environment"]) | own, secrets))
+    assert (settings.oidc_issuer, settings.oidc_client_secret.get_secret_value()) == ("https://x.example", "secret")
 
 
 def test_no_secret_is_written_into_an_environment() -> None:
@@ -52,7 +74,8 @@ def test_every_command_that_is_run_exists(commands: frozenset[str]) -> None:
         words = takewhile(lambda word: not word.startswith("-"), command)
         run.setdefault(name.split()[0], set()).add(tuple(words))
     roles = ROLES.keys() - {"all"}
-    expected = {(role, service) for role in [*roles, "migrate"] for service in SERVICES} | {("topics", "ensure")}
+    expected: set[tuple[str, ...]] = {(role, service) for role in [*roles, "migrate"] for service in SERVICES}
+    expected |= {("topics", "ensure"), ("console",)}
     assert run == {"compose": expected, "minimal": expected, "full": expected}
 
 
@@ -76,6 +99,11 @@ def test_what_somebody_is_told_to_type_exists(commands: frozenset[str]) -> None:
 
 def _with_files(environment: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
     return {name: secrets[name] if value.startswith("/run/secrets/") else value for name, value in environment.items()}
+
+
+def _example(value: str) -> str:
+    """A value that a person has to give, as they might; else its default."""
+    return re.sub(r"^\$\{\w+:\?[^}]*\}$", "https://x.example", filled({"": value})[""])
 
 
 def _is_secret(field: object) -> bool:

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from contracts.registry import decode
 from services.catalogue import SERVICES
-from services.cli.lag_reading import Row, Surveyor
 from services.cli.main import app
 from services.kernel.event_store import Checkpoint, Commit
 from services.kernel.kafka.connection import BrokerAway, Connection
@@ -25,6 +24,7 @@ from services.kernel.lag import Look, checkpoints, of_log, trend
 from services.kernel.migrations import migrate
 from services.kernel.settings import Settings, load_settings
 from services.kernel.stores import open_store
+from services.operations.lag_reading import Row, Surveyor
 from services.stack.kafka import KafkaCluster
 from services.stack.ports import free_port
 from services.stack.postgres import PostgresCluster

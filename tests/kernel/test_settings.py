@@ -73,6 +73,18 @@ def test_unknown_name_stops_the_start() -> None:
         ({"AFTERSALES_KAFKA_RETENTION_DAYS": "0"}, "AFTERSALES_KAFKA_RETENTION_DAYS"),
         ({"AFTERSALES_KAFKA_RETENTION_DAYS": "-2"}, "AFTERSALES_KAFKA_RETENTION_DAYS"),
         ({"AFTERSALES_OTLP_ENDPOINT": "collector:4318"}, "AFTERSALES_OTLP_ENDPOINT"),
+        ({"AFTERSALES_API_URL": "http://front/v1"}, "AFTERSALES_API_URL"),
+        ({"AFTERSALES_API_URL": "cases=front"}, "AFTERSALES_API_URL"),
+        ({"AFTERSALES_API_URL": "http://front,http://front"}, "AFTERSALES_API_URL"),
+        ({"AFTERSALES_CONSOLE_URL": "shop.example"}, "AFTERSALES_CONSOLE_URL"),
+        ({"AFTERSALES_CONSOLE_URL": "https://shop.example/console"}, "AFTERSALES_CONSOLE_URL"),
+        ({"AFTERSALES_OIDC_ISSUER": "http://id.example", "AFTERSALES_OIDC_CLIENT_ID": "x"}, "AFTERSALES_OIDC_ISSUER"),
+        ({"AFTERSALES_OIDC_ISSUER": "id.example", "AFTERSALES_OIDC_CLIENT_ID": "x"}, "AFTERSALES_OIDC_ISSUER"),
+        ({"AFTERSALES_OIDC_ISSUER": "https://u:p@h", "AFTERSALES_OIDC_CLIENT_ID": "x"}, "AFTERSALES_OIDC_ISSUER"),
+        ({"AFTERSALES_OIDC_ISSUER": "https://id.example"}, "AFTERSALES_OIDC_CLIENT_ID"),
+        ({"AFTERSALES_OIDC_CLIENT_ID": "console"}, "AFTERSALES_OIDC_CLIENT_ID"),
+        ({"AFTERSALES_OIDC_SCOPES": "profile"}, "AFTERSALES_OIDC_SCOPES"),
+        ({"AFTERSALES_OIDC_ROLES_CLAIM": ""}, "AFTERSALES_OIDC_ROLES_CLAIM"),
         ({"AFTERSALES_CLOCK_FILE": "clock"}, "AFTERSALES_CLOCK_FILE"),
     ],
 )
@@ -145,3 +157,22 @@ def test_mistakes_do_not_tell_secrets() -> None:
     """A secret that is refused is not repeated in the message."""
     assert "hunter2" not in mistakes({"AFTERSALES_TOKEN_SECRET": "hunter2"})
     assert "hunter2" not in mistakes({"AFTERSALES_DATABASE_URL": "mysql://u:hunter2@h/x"})
+
+
+@pytest.mark.parametrize(
+    "issuer", ["https://id.example/realms/shop", "http://localhost:9000", "http://127.0.0.1:9000", "http://[::1]:9000/"]
+)
+def test_providers_of_sign_in_are_reached_safely(issuer: str) -> None:
+    """A provider is asked over https; on this machine plain http will do."""
+    settings = load_settings(
+        {"AFTERSALES_OIDC_ISSUER": issuer, "AFTERSALES_OIDC_CLIENT_ID": "console"}, console_url="https://shop.example/"
+    )
+    assert (settings.oidc_issuer, settings.console_url) == (issuer, "https://shop.example")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://front", "http://{service}-api:8080", "cases=http://a:1,refunds=https://[::1]:2"]
+)
+def test_the_api_is_reached_at_one_address_or_at_each_services_own(url: str) -> None:
+    """A console of its own is told of a front, of names that hold the service's, or of every address."""
+    assert load_settings({"AFTERSALES_API_URL": url}).api_url == url

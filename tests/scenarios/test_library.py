@@ -15,7 +15,7 @@ from services.scenarios.runner import play
 from services.scenarios.stack_instance import Ground
 from services.stack.fleet import APART
 from services.stack.kafka import KafkaCluster
-from services.stack.postgres import PostgresCluster
+from services.stack.postgres import PostgresCluster, throwaway_cluster
 from tests.finance.ledger.balanced import the_books_balance
 from tests.whatif.watched import decided_the_same_again, watched
 
@@ -33,6 +33,14 @@ def comparable(read: Reading) -> Any:
         del case["timeline"]
     told["events"] = {label: sorted(types) for label, types in told["events"].items()}
     return told
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresCluster]:
+    """A server of its own that leaves flushing to the system: databases are made for each scenario, and nothing
+    here crashes the machine."""
+    with throwaway_cluster(flushes=False) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urljoin
+from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 from uuid import uuid4
 
 import pytest
@@ -101,6 +103,14 @@ def stack(folder: Path, *options: str) -> Iterator[Running]:
             assert process.wait(PATIENCE_SECONDS) == 0, told.read_text()
 
 
+def shown(link: str, path: str) -> str:
+    """What a person reads on a page of the console after signing in by a link."""
+    browser = build_opener(HTTPCookieProcessor(CookieJar()))
+    browser.open(link, timeout=20).close()
+    with browser.open(urljoin(link, path), timeout=20) as page:
+        return str(page.read().decode())
+
+
 def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -174,9 +184,11 @@ def test_stack_runs_recovers_keeps_and_ends(folder: Path) -> None:
         assert StackFile.read(folder / "stack.json").services == first.said["services"]
         for secret in ("stack.json", "env"):
             assert (folder / secret).stat().st_mode & 0o077 == 0
-        assert set(first.said["processes"]) == {f"{service}-all" for service in SERVICES}
+        assert set(first.said["processes"]) == {*(f"{service}-all" for service in SERVICES), "console"}
         assert first.ask("PUT", "cases", "/v1/orders/T1", AN_ORDER)[0] == 201
         assert first.ask("GET", "liability", "/v1/charges")[0] == 200
+        assert "LOCK" in shown(first.said["link"], "/console/orders/T1")
+        assert in_a_shell(folder, "aftersales link").startswith(f"{first.said['console']}/console/")
 
         assert '"consumers"' in in_a_shell(folder, "aftersales lag --json")
         assert '"items"' in in_a_shell(folder, 'curl -sS -H "Authorization: Bearer $TOKEN" $CASES/v1/cases')
@@ -202,7 +214,8 @@ def test_stack_runs_recovers_keeps_and_ends(folder: Path) -> None:
     assert "removing stack.json and env" in first.told
 
     with socket.socket() as somebody, stack(taken(folder, "cases-api", somebody), "--apart") as second:
-        assert len(second.said["processes"]) == 3 * len(SERVICES)
+        assert len(second.said["processes"]) == 3 * len(SERVICES) + 1
+        assert second.said["console"] == first.said["console"]
         for stays in ("token_secret", "database_url", "kafka_servers"):
             assert second.said[stays] == first.said[stays]
         assert second.told.count("another program holds it") == 1

@@ -135,6 +135,33 @@ pod itself and not in a ConfigMap: so a change rolls the pods, and hooks have th
 {{- end }}
 {{- end }}
 
+{{- /* The console's: it works on no database and no broker, so it is told of none. Its own settings come before the
+shared ones. Given: root. */ -}}
+{{- define "aftersales.consoleEnv" -}}
+{{- $values := .root.Values }}
+{{- $given := dict }}
+{{- range $name, $value := $values.settings }}
+{{- if not (hasPrefix "AFTERSALES_KAFKA_" $name) }}
+{{- $_ := set $given $name $value }}
+{{- end }}
+{{- end }}
+{{- $given = merge (dict) $values.console.settings $given }}
+{{- $_ := set $given "AFTERSALES_API_URL" (printf "http://%s-{service}-api:8080" (include "aftersales.fullname" .root)) }}
+{{- $_ := set $given "AFTERSALES_TOKEN_SECRET_FILE" "/run/secrets/aftersales/token-secret" }}
+{{- if $values.console.oidcClientSecret.name }}
+{{- $_ := set $given "AFTERSALES_OIDC_CLIENT_SECRET_FILE" "/run/secrets/aftersales/oidc-client-secret" }}
+{{- end }}
+{{- if $values.policy.name }}
+{{- $_ := set $given "AFTERSALES_POLICY_FILE" "/run/secrets/aftersales/policy.yaml" }}
+{{- end }}
+{{- if and (gt (int $values.console.replicas) 1) (not (get $given "AFTERSALES_OIDC_ISSUER")) }}
+{{- fail "console.replicas above 1 needs AFTERSALES_OIDC_ISSUER in console.settings: each pod would take a one-time link once" }}
+{{- end }}
+{{- range $name := keys $given | sortAlpha }}
+- {name: {{ $name }}, value: {{ get $given $name | toString | quote }}}
+{{- end }}
+{{- end }}
+
 {{- /* One container of ours, up to its probes. Given: root, service, args, resources. */ -}}
 {{- define "aftersales.container" -}}
 image: {{ include "aftersales.image" .root }}
@@ -158,4 +185,8 @@ upstream {{ $service }} {
     keepalive 32;
 }
 {{- end }}
+upstream console {
+    server {{ include "aftersales.fullname" . }}-console:8080 max_fails=0;
+    keepalive 32;
+}
 {{- end }}

@@ -1,0 +1,1 @@
+"""What pages of the console cost beside what they are made from."""

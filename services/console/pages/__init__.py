@@ -1,0 +1,1 @@
+"""The pages, one module a subject: each asks the API and shows what it answers."""

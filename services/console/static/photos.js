@@ -1,0 +1,87 @@
+// Photos of a case: dropped, pasted or chosen ones are uploaded; a click opens them larger.
+"use strict";
+
+(() => {
+  const form = () => document.getElementById("upload");
+
+  function upload(files) {
+    const wanted = [...files].filter((one) => /^(image|video)\//.test(one.type));
+    if (!form() || !wanted.length) return false;
+    const carried = new DataTransfer();
+    for (const one of wanted) carried.items.add(one);
+    form().querySelector("#upload-file").files = carried.files;
+    form().requestSubmit();
+    return true;
+  }
+
+  document.addEventListener("dragover", (event) => {
+    if (!form() || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    form().classList.add("drop");
+  });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) form()?.classList.remove("drop"); });
+  document.addEventListener("drop", (event) => {
+    if (!form() || !event.dataTransfer?.files.length) return;
+    event.preventDefault();
+    form().classList.remove("drop");
+    upload(event.dataTransfer.files);
+  });
+  document.addEventListener("paste", (event) => {
+    if (event.clipboardData?.files.length && upload(event.clipboardData.files)) event.preventDefault();
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("#upload-camera, #upload-file") && event.target.files.length) form().requestSubmit();
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt.id === "upload") event.detail.elt.querySelector("button").textContent = event.detail.elt.dataset.uploading;
+  });
+  document.addEventListener("htmx:sendError", (event) => {
+    if (event.detail.elt.id === "upload") event.detail.elt.querySelector("button").textContent = event.detail.elt.dataset.upload;
+  });
+  // A refused upload is answered with the form again: it is shown, whatever the status. Any other answer is a page.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.elt?.id !== "upload") return;
+    event.detail.shouldSwap = event.detail.serverResponse.includes('id="upload"');
+    event.detail.isError = false;
+    if (!event.detail.shouldSwap) form().submit();
+  });
+
+  // The viewer.
+  const viewer = document.getElementById("viewer");
+  const picture = viewer.querySelector("img");
+  const SIZES = [1, 1.5, 2, 3, 4];
+  let shown = "";
+  let size = 0;
+
+  const photos = () => [...document.querySelectorAll("[data-photo]")];
+  function show(photo) {
+    shown = photo.dataset.photo;
+    picture.src = photo.getAttribute("href");
+    picture.alt = photo.querySelector("img").alt;
+    zoom(0);
+    if (!viewer.open) viewer.showModal();
+  }
+  function zoom(wanted) {
+    size = Math.max(0, Math.min(SIZES.length - 1, wanted));
+    picture.className = `zoom-${size}`;
+  }
+  function step(by) {
+    const all = photos();
+    const at = all.findIndex((one) => one.dataset.photo === shown);
+    if (at >= 0) show(all[(at + by + all.length) % all.length]);
+  }
+  const DO = { in: () => zoom(size + 1), out: () => zoom(size - 1), before: () => step(-1), after: () => step(1), close: () => viewer.close() };
+  const KEYS = { "+": "in", "=": "in", "-": "out", ArrowLeft: "before", ArrowRight: "after" };
+
+  document.addEventListener("click", (event) => {
+    const photo = event.target.closest("[data-photo]");
+    if (photo && !event.ctrlKey && !event.metaKey) { event.preventDefault(); show(photo); }
+    const button = event.target.closest("[data-view]");
+    if (button) DO[button.dataset.view]();
+    if (event.target === viewer) viewer.close();
+  });
+  picture.addEventListener("click", () => zoom(size ? 0 : 2));
+  viewer.addEventListener("keydown", (event) => {
+    if (KEYS[event.key] && !(size && event.key.startsWith("Arrow"))) { DO[KEYS[event.key]](); event.preventDefault(); }
+  });
+})();

@@ -1,0 +1,113 @@
+"""The templates of one language: texts are put in their places when a template is compiled, and what stands in every
+row of a list is made by filters, which cost a tenth of macros."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from services.console.formatting import day, moment, money, percent, seconds_until, share
+from services.console.texts import catalogue
+from services.wording import books
+from services.wording.facts import said
+from services.wording.words import Words
+
+FOLDER: Final = Path(__file__).parent
+STATIC: Final = FOLDER / "static"
+#: What is due within so long stands out, in seconds.
+SOON_SECONDS: Final = 7_200
+
+_NONE: Final = Markup("–")
+
+
+def templates(language: str, words: Words) -> Environment:
+    """The templates in a language."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+    def t(key: str, **params: Any) -> str:
+        return catalogue().say(language, key, **params)
+
+    environment.filters.update(_filters(t, words))
+    environment.globals.update(
+        asset=_assets().__getitem__,
+        language=language,
+        said=lambda data: said(words, data),
+        seconds_until=seconds_until,
+        share=share,
+        t=t,
+        words=words,
+    )
+    return environment
+
+
+def _filters(t: Callable[..., str], words: Words) -> Mapping[str, Callable[..., Any]]:
+    def due(text: str | None, now: datetime) -> Markup:
+        """How long is left until a moment, or since when it is late."""
+        if not text:
+            return Markup("")
+        left = seconds_until(text, now)
+        tone = " late" if left < 0 else " soon" if left < SOON_SECONDS else ""
+        told = t("time.late" if left < 0 else "time.left", time=words.roughly(abs(left)))
+        return Markup(f'<span class="due{tone}" title="{moment(text)}">{escape(told)}</span>')
+
+    def book(code: str, table: str) -> str:
+        """What a code of the books is called, by a table of `services.wording.books`."""
+        names: books.Names = getattr(books, table)
+        return words.say(*names[code]) if code in names else code
+
+    return {
+        "actor": words.actor,
+        "amount": amount,
+        "badge": badge,
+        "book": book,
+        "cause": words.cause,
+        "command": words.command,
+        "day": day,
+        "due": due,
+        "event": words.event,
+        "moment": moment,
+        "money": money,
+        "party": words.party,
+        "percent": percent,
+        "problem": words.problem,
+        "t": t,
+        "term": words.term,
+        "when": when,
+    }
+
+
+@lru_cache(maxsize=4_096)
+def when(text: str | None) -> Markup:
+    """A moment, exact for machines; a dash where there is none."""
+    return Markup(f'<time datetime="{escape(text)}">{moment(text)}</time>') if text else _NONE
+
+
+@lru_cache(maxsize=4_096)
+def amount(fen: int | None) -> Markup:
+    """An amount in yuan; figures stand under one another."""
+    return Markup(f'<span class="figure{" minus" if fen and fen < 0 else ""}">{money(fen)}</span>')
+
+
+def badge(text: str, tone: str = "") -> Markup:
+    """A word with a colour: `good`, `bad`, `warn` or none."""
+    return Markup(f'<span class="badge {escape(tone)}">{escape(text)}</span>')
+
+
+def _assets() -> Mapping[str, str]:
+    """The address of each file, with what it holds in it, so that browsers may keep it for ever."""
+    return {
+        file.name: f"/console/static/{file.name}?v={hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+        for file in sorted(STATIC.iterdir())
+    }
