@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -32,21 +33,22 @@ def run(report: Report, folder: Path, sizes: Sizes) -> None:
         _lengthen(long, orders[0], EVENTS if many else 20)
         _fill(folder / "long" / "cases.db", CASES if many else 50)
         visits = max(2, sizes.rows // 20)
-        one, other = Visitor(short, folder / "short"), Visitor(long, folder / "long")
+        few, much = closing(Visitor(short, folder / "short")), closing(Visitor(long, folder / "long"))
         pages = {
             f"case of {EVENTS:,} events": (f"/console/cases/{orders[0]}-1", f"/console/cases/{few_cases[0]}-1"),
             f"list of {CASES:,} cases": ("/console/cases", "/console/cases"),
             f"unassigned among {CASES:,} cases": ("/console/cases?status=open&assigned=no",) * 2,
             "home, with the counts of all work lists": ("/console/", "/console/"),
         }
-        for name, (large, small) in pages.items():
-            other.page(large), one.page(small)  # templates are compiled when they are first wanted
-            ours, theirs = interleaved(
-                sizes.rounds,
-                partial(mean, visits, partial(other.page, large)),
-                partial(mean, visits, partial(one.page, small)),
-            )
-            report.add(Figure(SECTION, name, "ms", ours, "small", theirs, AIM, at_most=True))
+        with few as one, much as other:
+            for name, (large, small) in pages.items():
+                other.page(large), one.page(small)  # templates are compiled when they are first wanted
+                ours, theirs = interleaved(
+                    sizes.rounds,
+                    partial(mean, visits, partial(other.page, large)),
+                    partial(mean, visits, partial(one.page, small)),
+                )
+                report.add(Figure(SECTION, name, "ms", ours, "small", theirs, AIM, at_most=True))
 
 
 def _lengthen(running: Server, order: str, events: int) -> None:

@@ -26,6 +26,10 @@ class Visitor:
         headers, _ = self._get(f"{PAGE}?token={token}", {}, 303)
         self._cookie = {"Cookie": headers["Set-Cookie"].partition(";")[0]}
 
+    def close(self) -> None:
+        """Leave."""
+        self._connection.close()
+
     def page(self, path: str) -> float:
         """How long a page takes, in milliseconds."""
         began = time.perf_counter()
