@@ -1,7 +1,7 @@
 # Everything that is done to this repository. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stack test check format demo demo-finance bench bench-stack bench-replay bench-finance bench-console soak screenshots readme lock clean
+.PHONY: help run stack test check types tests format demo demo-finance bench bench-stack bench-replay bench-finance bench-console soak screenshots readme lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -26,9 +26,15 @@ test: check ## the same as check: what CI runs
 check: $(READY) ## format, lint, strict types, import rules, contract, then all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy -p contracts -p services -p tests -p benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.publish --check
+	@$(MAKE) --no-print-directory --jobs=2 types tests
+
+types: $(READY)
+	$(BIN)/mypy -p contracts -p services -p tests -p benchmarks
+
+tests: $(READY)
+	$(BIN)/python -m compileall -qq contracts services
 	$(BIN)/python -m pytest -q --numprocesses 4 --dist loadfile
 
 format: $(READY) ## format the code and mend what can be mended

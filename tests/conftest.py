@@ -33,6 +33,7 @@ FIRST = (
     "kernel/test_postgres_crash.py",
     "kernel/test_postgres_store.py",
     "http/test_walk.py",
+    "console/test_every_page.py",
     "http/test_schemathesis.py",
     "test_process.py",
     "cli/test_role.py",

@@ -39,7 +39,7 @@ def catalogue() -> Catalogue:
     both languages."""
     texts: dict[str, Mapping[str, str]] = {}
     for file in sorted(FOLDER.glob("*.yaml")):
-        texts.update(_flat(file.stem, yaml.safe_load(file.read_text(encoding="utf-8"))))
+        texts.update(_flat(file.stem, yaml.load(file.read_bytes(), yaml.CSafeLoader)))
     return Catalogue(texts)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import sqlalchemy as sa
 from alembic import command, context
@@ -19,6 +19,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.kernel.postgres.connection import connect_arguments, no_connection
+
+#: How long a database may take to let us in, in seconds: nobody waits for an answer, and a busy server is slow.
+CONNECT_TIMEOUT_S: Final = 15.0
 
 T = TypeVar("T")
 
@@ -251,7 +254,7 @@ def _on_connection(database_url: str, work: Callable[[sa.Connection], T]) -> T:
 
 
 async def _on_asyncpg(database_url: str, work: Callable[[sa.Connection], T]) -> T:
-    arguments = connect_arguments(database_url)
+    arguments = {**connect_arguments(database_url), "timeout": CONNECT_TIMEOUT_S}
     engine = create_async_engine("postgresql+asyncpg://", poolclass=sa.NullPool, connect_args=arguments)
     try:
         connection = await engine.connect()

@@ -31,34 +31,38 @@ def test_every_page_is_looked_at(shop: Server) -> None:
 
 
 @pytest.mark.usefixtures("furnished")
-@pytest.mark.parametrize("language", ["zh", "en"])
-def test_pages_have_no_errors_and_nothing_serious_for_an_accessibility_checker(desk: Desk, language: str) -> None:
+def test_pages_have_no_errors_and_nothing_serious_for_an_accessibility_checker(desk: Desk) -> None:
     """Every page loads without an error of a script, within its security policy, and can be used by everybody."""
-    page = desk.person("store_manager", "老陈", language=language, roles="store_manager finance")
+    page = desk.person("store_manager", "老陈", roles="store_manager finance")
     found = []
     for pattern, path in PLACES.items():
-        answer = page.goto(path)
-        assert answer is not None
-        assert answer.status == 200, path
-        assert page.locator("h1").count() == 1, path
+        _opened(page, path)
         found += [f"{pattern}: {violation}" for violation in _violations(page)]
     assert not found, "\n".join(found)
 
 
 @pytest.mark.usefixtures("furnished")
-def test_pages_fit_a_phone(desk: Desk) -> None:
-    """Nothing is wider than a phone, but for tables, which scroll by themselves."""
-    page = desk.person("store_manager", "老陈", size=PHONE)
+def test_pages_fit_a_phone_in_english(desk: Desk) -> None:
+    """Every page is there in English, whose words are longer, and nothing is wider than a phone but tables, which
+    scroll by themselves."""
+    page = desk.person("store_manager", "Chen", language="en", roles="store_manager finance", size=PHONE)
     too_wide = []
     for path in PLACES.values():
-        page.goto(path)
+        _opened(page, path)
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             too_wide.append(path)
     assert not too_wide
 
 
+def _opened(page: Page, path: str) -> None:
+    answer = page.goto(path)
+    assert answer is not None
+    assert answer.status == 200, path
+    assert page.locator("h1").count() == 1, path
+
+
 def _violations(page: Page) -> list[str]:
-    response = Axe().run(page).response
+    response = Axe().run(page, options={"resultTypes": ["violations"]}).response
     return [
         f"{one['id']} ({one['help']}): {[node['html'][:120] for node in one['nodes'][:3]]}"
         for one in response["violations"]
