@@ -144,10 +144,21 @@ def test_a_file_is_passed_on(shop: Server, boss: Reader) -> None:
     sent = {"service": "cases", "csrf": boss.csrf(), "key": "file", "reason": "x"}
     begun = boss.post("/console/operations/start/export", {**sent, "format": "jsonl"})
     place = begun.headers["Location"]
-    shop.get(f"/v1/operations/{place.rpartition('/')[2]}?wait=20&version=1", "store_manager")
+    assert _ended(shop, place.rpartition("/")[2]) == "finished"
     answer = boss.get(f"{place}/file")
     assert (answer.status, answer.headers.get_filename()) == (200, f"{place.rpartition('/')[2]}.jsonl")
     assert answer.raw.startswith(b'{"line":"heading"')
+
+
+def _ended(shop: Server, operation: str) -> str:
+    """How an operation ended; each request waits until something changed."""
+    version, state = 1, "running"
+    for _ in range(60):
+        if state != "running":
+            break
+        told = shop.get(f"/v1/operations/{operation}?wait=20&version={version}", "store_manager").body
+        version, state = told["version"], told["state"]
+    return state
 
 
 #: What came of operations, as the API told it, and what the page says.
