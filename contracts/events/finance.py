@@ -1,5 +1,5 @@
 """What finance did to its books (topic `aftersales.finance.v1`, key `~books`): bills taken in, discrepancies and their
-corrections, months closed. Postings are no events: they follow from the events of the other services."""
+corrections, months prepared and closed. Postings are no events: they follow from the events of the other services."""
 
 from typing import Annotated
 
@@ -164,10 +164,26 @@ class AccountSum(Part, frozen=True, kw_only=True):
     closing_fen: SignedFen
 
 
+class PeriodPrepared(Event, frozen=True, kw_only=True, tag="period.prepared"):
+    """Somebody found a month ready to be closed, and saw this: what the books held up to `position` of their log. A
+    later one replaces it. A second person closes the month, as long as it holds the same."""
+
+    month: Month
+    position: Count
+    postings: Count
+    late: Count = 0
+    accounts: tuple[AccountSum, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        return self.month
+
+
 class PeriodClosed(Event, frozen=True, kw_only=True, tag="period.closed"):
     """A month takes no more postings. It has everything that the books held up to `position` of their log; what is
     heard later of it belongs to the next month. `root` is the root of the log up to there, `report` the hash of the
-    month's report."""
+    month's report. It was closed although `misposted` events contradict themselves, and although some day of it was not
+    reconciled with the channels `unreconciled`."""
 
     month: Month
     position: Count
@@ -177,6 +193,8 @@ class PeriodClosed(Event, frozen=True, kw_only=True, tag="period.closed"):
     late: Count = 0
     accounts: tuple[AccountSum, ...] = ()
     cut_off_at: Moment
+    misposted: Count = 0
+    unreconciled: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:

@@ -11,6 +11,7 @@ import msgspec
 import yaml
 
 from contracts.policy.model import Policy, Text
+from contracts.policy.unreadable import unreadable
 from contracts.policy.validation import Mistake, Path, Place, PolicyInvalid, find_mistakes, write_path
 
 #: Levels of a text from outside.
@@ -129,8 +130,9 @@ def _parse(text: bytes, file: str) -> _Document:
         marked = list(_nodes(node, ()))  # before construction, which rewrites merge keys
         data = loader.construct_document(node)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise _unreadable(file, mark.line + 1 if mark else 1, str(error)) from error
+        line, why = unreadable(error)
+        message = Text(f"不是有效的 YAML:{why.zh}", f"is not valid YAML: {why.en}")
+        raise PolicyInvalid([Mistake("policy", message, Place(file, line))]) from error
     finally:
         loader.dispose()
     if not isinstance(data, dict):
@@ -142,11 +144,6 @@ def _parse(text: bytes, file: str) -> _Document:
             mistakes.append(Mistake(write_path(path), Text("写了两次", "is given twice"), Place(file, line)))
         places[path] = Place(file, line)
     return _Document(data, places, mistakes)
-
-
-def _unreadable(file: str, line: int, reason: str) -> PolicyInvalid:
-    message = Text(f"不是有效的 YAML:{reason}", f"is not valid YAML: {reason}")
-    return PolicyInvalid([Mistake("policy", message, Place(file, line))])
 
 
 def _nodes(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:

@@ -130,6 +130,8 @@ CASES = lists.Listing(
             Moment,
             description="Open cases with a promise that is broken by then if it is not kept",
         ),
+        "opened_from": Filter("opened_at >= ?", Moment, description="Opened at this time or later"),
+        "opened_before": Filter("opened_at < ?", Moment, description="Opened before this time"),
         "order_id": Filter("order_id = ?"),
     },
     present=_unlisted,

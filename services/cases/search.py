@@ -1,5 +1,6 @@
 """The search box: an order, a case, or any number that belongs to one. What people wrote is never searched."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, get_args
@@ -34,7 +35,7 @@ _RANKS: Final = {kind: rank for rank, kind in enumerate(get_args(Kind))}
 Row = dict[str, Any]
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
     """An order or a case that was found, once, by what fits best. `item`: the return, reshipment, proposal, … that the
     number is about; `stage`: where a parcel stands (`return_to_inspect`), empty once it arrived. `exact`: the whole
     number, else it only begins so. Of an order (`case_id` is empty) `opened_at` is when it was ordered."""
@@ -55,7 +56,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What fits, exactly first. `has_more`: the number begins more of them alike, or is that of more cases."""
 
-    items: Sequence[Found]
+    items: Sequence[SearchHit]
     has_more: bool
 
 
@@ -72,7 +73,8 @@ class Search:
     @describe(
         Operation(
             summary="Find an order or a case by any of its numbers",
-            description="Letters may be small or capital. Of an article: the newest cases about it.",
+            description="Letters may be small or capital; wide ones are read as plain ones where nothing fits as it is."
+            " Of an article: the newest cases about it.",
             tag="cases",
             answer=SearchAnswer,
             query=_PARAMETERS,
@@ -84,10 +86,13 @@ class Search:
         asked = dict(lists.parameters(request, [one.name for one in _PARAMETERS]))
         lists.check_wait(asked)
         limit = lists.whole_number(asked, "limit", 1, FOUND_MOST, FOUND_MOST)
-        lookup = _wanted(asked)
+        lookup, plain = _wanted(asked)
         if asked.get("wait") == "true":
             await lists.caught_up(self._service)
-        return lists.json(await self._found(lookup, limit))
+        answer = await self._found(lookup, limit)
+        if not answer.items and plain != lookup:
+            answer = await self._found(plain, limit)
+        return lists.json(answer)
 
     async def _found(self, lookup: str, limit: int) -> SearchAnswer:
         query = self._service.store.query
@@ -108,11 +113,13 @@ class Search:
         return {row["case_id"]: row for row in await self._service.store.query(sql, case_ids)}
 
 
-def _wanted(asked: dict[str, str]) -> str:
+def _wanted(asked: dict[str, str]) -> tuple[str, str]:
+    """What is looked for: as it was typed, and with wide letters made plain, which a scanner types through a keyboard
+    for Chinese."""
     text = asked.get("q", "")
     if not 1 <= len(text.strip()) <= 200:
         raise invalid("q", "length", "请输入 1 到 200 个字符", "must have 1 to 200 characters")
-    return lookup_of(text)
+    return lookup_of(text), lookup_of(unicodedata.normalize("NFKC", text))
 
 
 def _once(rows: Iterable[tuple[Row, bool]]) -> list[tuple[Row, bool]]:
@@ -123,8 +130,8 @@ def _once(rows: Iterable[tuple[Row, bool]]) -> list[tuple[Row, bool]]:
     return list(first.values())
 
 
-def _document(row: Row, exact: bool, case: Row) -> Found:
-    return Found(
+def _document(row: Row, exact: bool, case: Row) -> SearchHit:
+    return SearchHit(
         kind=row["kind"],
         value=row["number"],
         exact=exact,

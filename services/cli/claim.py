@@ -1,13 +1,38 @@
-"""Who serves what on a data folder: one process for each service, since each keeps its files in memory."""
+"""Who serves what on a data folder, and where: one process for each service, since each keeps its files in memory."""
 
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from services.cli.failure import Failure
+
+#: Holds where the console of the server is that is at work on the folder.
+_ADDRESS: Final = "console.address"
+
+
+@contextmanager
+def found_at(folder: Path, url: str) -> Iterator[None]:
+    """Say in the data folder where the console is reached for as long as it is there; nothing where there is none."""
+    if not url:
+        yield
+        return
+    file = folder / _ADDRESS
+    file.write_text(url, encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def address_of(folder: Path) -> str:
+    """Where the console of the server on a data folder is reached, empty where it did not say."""
+    try:
+        return (folder / _ADDRESS).read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
 
 
 @contextmanager

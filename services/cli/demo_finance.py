@@ -15,7 +15,7 @@ from contracts.policy import load_policy
 from services.cli.bar import bar
 from services.cli.demo_finance_sheet import Told, demonstration_sheet
 from services.cli.failure import NOT_SO, Failure, file_exists, told
-from services.cli.month_end import ClosedMonth, accountant, close_month, found_out
+from services.cli.month_end import ClosedMonth, accountants, close_month, found_out
 from services.cli.output import AsJson, InLanguage, paper, show_json
 from services.kernel.logging import set_up
 from services.kernel.long_work import Tell
@@ -115,9 +115,10 @@ async def _demonstrated(year: Year, folder: Path, bars: _Bars) -> Told:
             delivery = deliveries.of(month)
             planted += delivery.planted
             with bars.of(f"{month} 对账", f"{month} books") as tell:
-                async with accountant(shop) as act:
-                    closed.append(await close_month(act, delivery, folder / "bills", refused, tell))
-        async with accountant(shop) as act:
+                async with accountants(shop) as both:
+                    closed.append(await close_month(both, delivery, folder / "bills", refused, tell))
+        async with accountants(shop) as both:
+            act = both.maker
             outcome = await found_out(act, planted, refused)
             changed = [one.month for one in closed if not (await act.get("periods", one.month, "check"))["equal"]]
             parties = await act.get("statements", "parties", month=str(year.months[-1]))

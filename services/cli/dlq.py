@@ -18,8 +18,6 @@ from services.cli.bar import bar
 from services.cli.by_name import By, DryRun, Reason, must_be_by_somebody, must_be_told
 from services.cli.database import opened
 from services.cli.dlq_sheet import (
-    Line,
-    line_of,
     sheet_of,
     show_message,
     show_outcomes,
@@ -28,17 +26,23 @@ from services.cli.dlq_sheet import (
 from services.cli.environment import settings_in_force, words_in
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.left_behind import away_lines, group_lines, left_by, message_lines, of_each, show_away, show_left
+from services.cli.operated import actor_of
 from services.cli.options import with_options
 from services.cli.output import AsJson, DataDir, InLanguage, paper, show_json
+from services.kernel.clock import clock_of, clock_seen
 from services.kernel.event_store import EventStore
 from services.kernel.kafka import dead_letters
-from services.kernel.kafka.dead_letters import NotNext, Selection
+from services.kernel.kafka.dead_letters import Selection
 from services.kernel.kafka.message import incoming
 from services.kernel.kafka.parking import DEAD, WAITING, ParkedMessage, Place
 from services.kernel.logging import set_up
+from services.kernel.operations import Desk
 from services.kernel.settings import Settings
-from services.operations.giving_up import GivenUp
-from services.operations.way_out import way_out_of, ways_out
+from services.operations import redriving
+from services.operations.left_behind import MessageOutcome, outcome_of
+from services.operations.rehearsal import rehearse
+from services.operations.way_out import way_out_of
+from services.policy import policy_in_force
 from services.wording.dead_letters import STATES
 from services.wording.words import Language, Words
 
@@ -121,7 +125,7 @@ class Done(msgspec.Struct, frozen=True):
     """What was done about messages, or would be, and why nothing is done about those that wait."""
 
     dry_run: bool
-    messages: list[Line]
+    messages: list[MessageOutcome]
     waiting: list[Text] = []
 
 
@@ -172,14 +176,15 @@ def redrive(
     asked: Chosen,
     wait: Annotated[bool, typer.Option(help="Wait for the outcome. 等待结果。")] = True,
     timeout: Annotated[float, typer.Option(min=0, help="How long, in seconds. 最多等待的秒数。")] = 60.0,
+    reason: Reason = "",
 ) -> None:
     """Have dead messages tried again, in their order. 重新处理死信,按原有顺序。"""
     with told(asked.json):
         selection, settings = asked.selection(), asked.settings()
         words = asked.words(settings)
-        done = asyncio.run(_redrive(asked, settings, words, selection, timeout if wait else None))
+        done = asyncio.run(_redrive(asked, settings, words, selection, reason, timeout if wait else None))
         _tell(asked, words, done)
-        if _left_undone(asked, done, "dead", "would_be_dead"):
+        if _left_undone(asked, done, "dead", "would_be_dead", "would_fail"):
             raise typer.Exit(NOT_SO)
 
 
@@ -199,7 +204,7 @@ def discard(asked: Chosen, reason: Reason = "") -> None:
 
 def _left_undone(asked: Chosen, done: Done, *outcomes: str) -> bool:
     """Whether something came out like this, or none is like those that were asked for."""
-    return any(line["outcome"] in outcomes for line in done.messages) or (asked.filtered and not done.messages)
+    return any(one.outcome in outcomes for one in done.messages) or (asked.filtered and not done.messages)
 
 
 def _wrong_service(zh: str, en: str) -> Failure:
@@ -295,88 +300,75 @@ def _several(place: Place, services: Sequence[str]) -> Failure:
 
 
 async def _redrive(
-    asked: Chosen, settings: Settings, words: Words, selection: Selection, timeout_s: float | None
+    asked: Chosen, settings: Settings, words: Words, selection: Selection, reason: str, timeout_s: float | None
 ) -> Done:
     async with opened(settings, asked.service) as store:
-        places = await _dead(store, asked.service, selection)
-        lines = [await _redriven(store, place, asked) for place in places]
-        if not asked.dry_run and timeout_s is not None:
-            await _wait(store, lines, timeout_s, None if asked.json else words)
-            for line in lines:
-                await _explain(store, asked.service, line)
-        return Done(asked.dry_run, lines, [] if lines else await _waiting(store, asked.service, selection))
+        messages = await _dead(asked, store, selection)
+        if not messages:
+            return Done(asked.dry_run, [], await redriving.waiting(store, asked.service, selection))
+        if asked.dry_run:
+            policy, clock = policy_in_force(settings), clock_seen(settings)
+            would = await rehearse(settings, policy, clock, store, asked.service, messages)
+            return Done(asked.dry_run, would)
+        desk = Desk(store, asked.service, clock_of(settings))
+        await redriving.redrive(desk, messages, actor_of(asked.by), reason)
+        outcomes = [outcome_of(asked.service, one, "trying") for one in messages]
+        if timeout_s is not None:
+            outcomes = await _waited(store, outcomes, timeout_s, None if asked.json else words)
+            outcomes = [await _explained(store, one) for one in outcomes]
+        return Done(asked.dry_run, outcomes)
 
 
-async def _redriven(store: EventStore, place: Place, asked: Chosen) -> Line:
-    message = await dead_letters.found(store, place)
-    if message is None:
-        return {"place": str(place), "outcome": "handled"}
-    unreadable = dead_letters.unreadable(message, partial(_read, message))
-    if not asked.dry_run:
-        await dead_letters.redrive(store, message, asked.by)
-    still = f"{unreadable.cause}: {unreadable}" if unreadable else ""
-    outcome = "trying"
-    if asked.dry_run:
-        outcome = "would_be_dead" if unreadable else "would_be_redriven"
-    return {**line_of(asked.service, message), "outcome": outcome, "still_unreadable": still}
-
-
-async def _wait(store: EventStore, lines: list[Line], timeout_s: float, words: Words | None) -> None:
-    """Follow what becomes of messages until all were tried, or the time is up; shown where there are words for it."""
+async def _waited(
+    store: EventStore, outcomes: list[MessageOutcome], timeout_s: float, words: Words | None
+) -> list[MessageOutcome]:
+    """What became of messages once all were tried, or the time is up; shown where there are words for it."""
     deadline = time.monotonic() + timeout_s
     with bar(words.say("重新处理", "redriving") if words else "", shown=words is not None) as tell:
         while True:
-            for line in lines:
-                if line["outcome"] == "trying":
-                    line["outcome"] = dead_letters.outcome(await dead_letters.found(store, Place.parse(line["place"])))
-            tried = sum(line["outcome"] != "trying" for line in lines)
-            await tell(tried, len(lines))
-            if tried == len(lines) or time.monotonic() > deadline:
-                return
+            for number, one in enumerate(outcomes):
+                if one.outcome == "trying":
+                    outcome = dead_letters.outcome(await dead_letters.found(store, Place.parse(one.place)))
+                    outcomes[number] = msgspec.structs.replace(one, outcome=outcome)
+            tried = sum(one.outcome != "trying" for one in outcomes)
+            await tell(tried, len(outcomes))
+            if tried == len(outcomes) or time.monotonic() > deadline:
+                return outcomes
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _explain(store: EventStore, service: str, line: Line) -> None:
-    """Say what a message waits for that was redriven and is not handled."""
-    if line["outcome"] == "trying":
-        line["why"] = Text(
-            zh=f"还没有结果:{service} 的 consume(或 all)进程在运行吗?结果见 aftersales dlq show。",
-            en=f"No outcome yet: does a process consume (or all) of {service} run? See aftersales dlq show later.",
+async def _explained(store: EventStore, one: MessageOutcome) -> MessageOutcome:
+    """A message, with what it waits for where it was redriven and is not handled."""
+    why = None
+    if one.outcome == "trying":
+        why = Text(
+            zh=f"还没有结果:{one.service} 的 consume(或 all)进程在运行吗?结果见 aftersales dlq show。",
+            en=f"No outcome yet: does a process consume (or all) of {one.service} run? See aftersales dlq show later.",
         )
-    elif line["outcome"] == "waits":
-        message = await dead_letters.found(store, Place.parse(line["place"]))
-        if message and (way := await way_out_of(store, service, message)):
-            line["why"] = way
+    elif one.outcome == "waits":
+        message = await dead_letters.found(store, Place.parse(one.place))
+        why = await way_out_of(store, one.service, message) if message else None
+    return msgspec.structs.replace(one, why=why)
 
 
 async def _discard(asked: Chosen, settings: Settings, selection: Selection, reason: str) -> Done:
     async with opened(settings, asked.service) as store:
-        lines, given_up = [], GivenUp(store, asked.service)
-        for place in await _dead(store, asked.service, selection):
-            if message := await dead_letters.found(store, place):
-                if not asked.dry_run:
-                    outcome = await _discarded(store, message, asked, reason)
-                else:
-                    would_be, why = await given_up.would_be(message)
-                    outcome = {"outcome": would_be, **({"why": why} if why else {})}
-                lines.append({**line_of(asked.service, message), **outcome})
-        return Done(asked.dry_run, lines, [] if lines else await _waiting(store, asked.service, selection))
+        messages = await _dead(asked, store, selection)
+        if not messages:
+            return Done(asked.dry_run, [], await redriving.waiting(store, asked.service, selection))
+        if asked.dry_run:
+            outcomes = await redriving.would_be_discarded(store, asked.service, messages)
+        else:
+            desk = Desk(store, asked.service, clock_of(settings))
+            outcomes = await redriving.discard(desk, messages, actor_of(asked.by), reason)
+        return Done(asked.dry_run, outcomes)
 
 
-async def _discarded(store: EventStore, message: ParkedMessage, asked: Chosen, reason: str) -> Line:
-    try:
-        await dead_letters.discard(store, message, asked.by, reason)
-    except NotNext:
-        way = await way_out_of(store, asked.service, message)
-        return {"outcome": "refused", **({"why": way} if way else {})}
-    return {"outcome": "discarded"}
-
-
-async def _dead(store: EventStore, service: str, selection: Selection) -> list[Place]:
-    places = await dead_letters.all_selected(store, selection)
-    if selection.place and not places:
-        raise await _not_dead(store, service, selection.place)
-    return places
+async def _dead(asked: Chosen, store: EventStore, selection: Selection) -> list[ParkedMessage]:
+    messages, _ = await redriving.dead(store, selection, bodies=asked.dry_run)
+    if selection.place and not messages:
+        raise await _not_dead(store, asked.service, selection.place)
+    return messages
 
 
 async def _not_dead(store: EventStore, service: str, place: Place) -> Failure:
@@ -391,12 +383,6 @@ async def _not_dead(store: EventStore, service: str, place: Place) -> Failure:
     if message.state == WAITING and (way := await way_out_of(store, service, message)):
         zh, en = zh + way.zh, f"{en} {way.en}"
     return Failure("not_dead", zh, en, status=NOT_SO)
-
-
-async def _waiting(store: EventStore, service: str, selection: Selection) -> list[Text]:
-    """What those wait for that were asked for but are not dead."""
-    page = await dead_letters.selected(store, msgspec.structs.replace(selection, states=(WAITING,)))
-    return await ways_out(store, service, page)
 
 
 def _read(message: ParkedMessage, raw: Any) -> Any:

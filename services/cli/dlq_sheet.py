@@ -14,7 +14,7 @@ from contracts.policy import Text
 from services.kernel.kafka.dead_letters import Group
 from services.kernel.kafka.message import Unreadable
 from services.kernel.kafka.parking import BEHIND, DEAD, GAP, ParkedMessage
-from services.operations.left_behind import LeftBehind, left_behind, whole_message
+from services.operations.left_behind import LeftBehind, MessageOutcome, left_behind, whole_message
 from services.wording.dead_letters import CAUSES, OUTCOMES, STATES
 from services.wording.words import Words, plural
 
@@ -121,6 +121,7 @@ def show_message(console: Console, words: Words, sheet: Mapping[str, Any], messa
         "cause": f"{message.cause} · {words.text(CAUSES[message.cause])}",
         "error": _error(message),
         "sequence": message.sequence or "",
+        "resolved_by": words.actor(message.resolved_by) if message.resolved_by else "",
     }
     facts = [(words.text(name), str(said[field])) for field, name in FIELDS.items() if said[field] not in (None, "")]
     _print_pairs(console, facts)
@@ -132,17 +133,24 @@ def show_message(console: Console, words: Words, sheet: Mapping[str, Any], messa
     console.print(escape(pretty), soft_wrap=True)
 
 
-def show_outcomes(console: Console, words: Words, lines: Sequence[Line]) -> None:
-    """What became of messages, or would."""
+def show_outcomes(console: Console, words: Words, outcomes: Sequence[MessageOutcome]) -> None:
+    """What became of messages, or would: what goes wrong with them, and what to do first, each said once."""
     table = _table(words, ("位置", "place"), ("原因", "cause"), ("订单", "order"), ("结果", "outcome"))
-    for line in lines:
-        cells = (line["place"], line.get("cause", ""), line.get("stream", ""))
-        table.add_row(*(escape(cell) for cell in cells), words.text(OUTCOMES[line["outcome"]]))
+    for one in outcomes:
+        cells = (escape(cell) for cell in (one.place, one.cause, one.stream))
+        table.add_row(*cells, words.text(OUTCOMES[one.outcome]) + _consequences(words, one))
     console.print(table)
-    whys: dict[str, Text] = {str(line["why"]): line["why"] for line in lines if "why" in line}
-    show_ways(console, words, list(whys.values()))
-    for reason in dict.fromkeys(line["still_unreadable"] for line in lines if line.get("still_unreadable")):
-        console.print(f"[red]✗[/] {words.say('仍读不懂', 'still unreadable')}: {escape(reason)}", soft_wrap=True)
+    show_ways(console, words, list({str(one.why): one.why for one in outcomes if one.why}.values()))
+    for trouble in dict.fromkeys(one.trouble for one in outcomes if one.trouble):
+        console.print(f"[red]✗[/] {escape(trouble)}", soft_wrap=True)
+
+
+def _consequences(words: Words, one: MessageOutcome) -> str:
+    """What would be recorded for a message, and how many would follow it."""
+    events = words.comma.join(words.event(type_) for type_ in dict.fromkeys(one.events))
+    recorded = words.say(f":会记录 {events}", f": would record {events}") if events else ""
+    follow = words.say(f"(之后可继续 {one.follow} 条)", f" ({one.follow} behind it would follow)") if one.follow else ""
+    return escape(recorded + follow)
 
 
 def show_ways(console: Console, words: Words, ways: Iterable[Text]) -> None:

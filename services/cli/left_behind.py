@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-import msgspec
 from rich.console import Console
 from rich.markup import escape
 
@@ -60,12 +59,8 @@ async def left_by(service: str, store: EventStore, selection: Selection | None) 
 async def _messages(store: EventStore, selection: Selection) -> list[ParkedMessage]:
     messages: list[ParkedMessage] = []
     while page := await dead_letters.selected(store, selection, Behind.of(messages[-1]) if messages else None):
-        messages += [_without_body(one) for one in page]
+        messages += [one.without_body() for one in page]
     return messages
-
-
-def _without_body(message: ParkedMessage) -> ParkedMessage:
-    return msgspec.structs.replace(message, message=msgspec.structs.replace(message.message, value=None))
 
 
 # -- for machines

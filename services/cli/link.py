@@ -8,7 +8,7 @@ import typer
 
 from services.catalogue import SERVICES
 from services.cli.case_reading import must_be_http
-from services.cli.claim import claimed
+from services.cli.claim import address_of, claimed
 from services.cli.environment import settings_in_force, tokens_of
 from services.cli.failure import NOT_SO, Failure, told
 from services.cli.output import AsJson, DataDir, show_json
@@ -78,9 +78,10 @@ def _check(roles: list[str], name: str, minutes: int) -> None:
 
 
 def _console(settings: Settings) -> str:
-    """Where the console is reached, by the settings. Raises `Failure` where they do not say."""
-    if settings.console_url:
-        return settings.console_url
+    """Where the console is reached: by the settings, or as the server at work says. Raises `Failure` where neither
+    does."""
+    if said := settings.console_url or address_of(settings.data_dir):
+        return said
     if not settings.port:
         raise Failure(
             "address_unknown",

@@ -1,9 +1,10 @@
-"""A month's end at a sample shop, over HTTP: bills are taken in, both channels reconciled, and the month is closed."""
+"""A month's end at a sample shop, over HTTP: bills are taken in, both channels reconciled, and the month is closed
+by two persons."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import msgspec
@@ -18,7 +19,8 @@ from services.sample.finding import Outcome, Refused, compared, reported_of
 from services.sample.playing import Shop, books_at_work
 from services.sample.year import Planted
 
-_ACCOUNTANT: Final = "finance/老钱"
+_MAKER: Final = "finance/老钱"
+_CHECKER: Final = "finance/小周"
 
 
 class ClosedMonth(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,20 +36,32 @@ class ClosedMonth(msgspec.Struct, frozen=True, kw_only=True):
     report: str
 
 
+class Accountants(NamedTuple):
+    """Two persons of finance: who keeps the books and prepares their months, and who closes these."""
+
+    maker: Act
+    checker: Act
+
+
 @asynccontextmanager
-async def accountant(shop: Shop) -> AsyncIterator[Act]:
-    """Somebody of finance who keeps the shop's books, while nothing else happens there."""
+async def accountants(shop: Shop) -> AsyncIterator[Accountants]:
+    """Who keep the shop's books, while nothing else happens there."""
     async with books_at_work(shop) as books:
-        token = books.token(Actor.parse(_ACCOUNTANT))
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-            yield Act(books.base_url, session)
+
+        def as_(who: str) -> aiohttp.ClientSession:
+            return aiohttp.ClientSession(headers={"Authorization": f"Bearer {books.token(Actor.parse(who))}"})
+
+        async with as_(_MAKER) as maker, as_(_CHECKER) as checker:
+            yield Accountants(Act(books.base_url, maker), Act(books.base_url, checker))
 
 
-async def close_month(act: Act, delivery: Delivery, folder: Path, refused: list[Refused], tell: Tell) -> ClosedMonth:
-    """Take in what channels delivered of a month, reconcile it and close it. What is not taken in is noted as
-    `refused`. Raises `Failure`."""
-    month = delivery.month
-    steps = len(delivery.files) + len(CHANNELS) + 1
+async def close_month(
+    accountants: Accountants, delivery: Delivery, folder: Path, refused: list[Refused], tell: Tell
+) -> ClosedMonth:
+    """Take in what channels delivered of a month, reconcile it, prepare it and have it closed. What is not taken in is
+    noted as `refused`. Raises `Failure`."""
+    month, act = delivery.month, accountants.maker
+    steps = len(delivery.files) + len(CHANNELS) + 2
     bills = rows = done = 0
     for file in delivery.files:
         taken = await _taken_in(act, file, folder, refused)
@@ -59,7 +73,9 @@ async def close_month(act: Act, delivery: Delivery, folder: Path, refused: list[
         runs.append(await act.post("reconciliations", json={"channel": channel, **days}))
         done += 1
         await tell(done, steps)
-    closed = await act.post("periods", str(month), "close")
+    await act.post("periods", str(month), "prepare")
+    await tell(done + 1, steps)
+    closed = await accountants.checker.post("periods", str(month), "close")
     await tell(steps, steps)
     period = closed["events"][0]["data"]
     reconciled = [event["data"] for run in runs for event in run["events"] if event["type"] == "books.reconciled"]

@@ -1,5 +1,5 @@
-"""`aftersales period`: months of the books: which are closed, closing the next one, and whether a closed one still is
-what was frozen."""
+"""`aftersales period`: months of the books: which are closed, preparing and closing the next one, and whether a closed
+one still is what was frozen."""
 
 import asyncio
 from pathlib import Path
@@ -42,19 +42,23 @@ def list_(asked: Asked) -> None:
 
 @app.command()
 @with_options(Asked)
-def close(asked: Asked, month: Month, by: By = "", role: Closer = "finance", dry_run: DryRun = False) -> None:
-    """Close a month for good: it takes no more postings, and its report is frozen with the position and the root of the
-    log. What is late belongs to the next month. --dry-run: show the report, and what stands in the way (then ends with
-    1). 月结:该月不再入账,报告连同日志位置与根哈希一并冻结;迟到的计入下月。--dry-run 只看报告与障碍(有障碍则以 1 结束)。
+def prepare(asked: Asked, month: Month, by: By = "", role: Closer = "finance", dry_run: DryRun = False) -> None:
+    """Find a month ready to be closed; another person closes it, as long as it stays the same. --dry-run: show the
+    report, and what stands in the way (then ends with 1). 准备月结:核对无误后由另一人结账;其间有变动须重新准备。
+    --dry-run 只看报告与障碍(有障碍则以 1 结束)。
     """
-    with told(asked.json):
-        must_be_by_somebody(by, dry_run=dry_run)
-        _check_month(month)
-        settings, words = asked.begin()
-        report = asyncio.run(_closed(settings, asked, month, by or "dry-run", role, dry_run=dry_run))
-        show_document(asked, words, report_sheet, report)
-    if report["obstacles"]:
-        raise typer.Exit(NOT_SO)
+    _do(asked, "prepare", month, by, role, dry_run=dry_run)
+
+
+@app.command()
+@with_options(Asked)
+def close(asked: Asked, month: Month, by: By = "", role: Closer = "finance", dry_run: DryRun = False) -> None:
+    """Close a month for good that another person prepared: it takes no more postings, and its report is frozen with the
+    position and the root of the log. What is late belongs to the next month. --dry-run: show the report, and what
+    stands in the way (then ends with 1). 结账(须由另一人先准备):该月不再入账,报告连同日志位置与根哈希一并冻结;
+    迟到的计入下月。--dry-run 只看报告与障碍(有障碍则以 1 结束)。
+    """
+    _do(asked, "close", month, by, role, dry_run=dry_run)
 
 
 @app.command()
@@ -87,14 +91,29 @@ def recompute(asked: Asked, month: Month) -> None:
         raise typer.Exit(NOT_SO)
 
 
-async def _closed(settings: Settings, asked: Asked, month: str, by: str, role: str, *, dry_run: bool) -> dict[str, Any]:
-    """The report of the month that was closed, or in a dry run as it would be."""
+def _do(asked: Asked, what: Literal["prepare", "close"], month: str, by: str, role: str, *, dry_run: bool) -> None:
+    """Prepare a month or close it, and show its report. A dry run that finds it impossible ends with 1."""
+    with told(asked.json):
+        must_be_by_somebody(by, dry_run=dry_run)
+        _check_month(month)
+        settings, words = asked.begin()
+        report = asyncio.run(_done(settings, asked, what, month, by or "dry-run", role, dry_run=dry_run))
+        show_document(asked, words, report_sheet, report)
+    possible = {one["command"]: one["allowed"] for one in report["next_actions"]}
+    if dry_run and not possible[f"{what}_period"]:
+        raise typer.Exit(NOT_SO)
+
+
+async def _done(
+    settings: Settings, asked: Asked, what: str, month: str, by: str, role: str, *, dry_run: bool
+) -> dict[str, Any]:
+    """The report of the month once it was prepared or closed, or in a dry run as it would be."""
     async with acting(settings, role, by, asked.url, asked.token) as act:
         if not dry_run:
-            await act.post("periods", month, "close")
+            await act.post("periods", month, what)
         report = await act.get("periods", month, "report", wait="true")
     if dry_run and report["state"] == "closed":
-        zh, en = f"{month} 已经结账,不能再结。", f"{month} is closed already."
+        zh, en = f"{month} 已经结账,不能再准备或重结。", f"{month} is closed already."
         raise Failure("period_closed", zh, en, status=NOT_SO)
     return report
 

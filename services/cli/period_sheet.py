@@ -27,6 +27,17 @@ _FIGURES: Final = {
     "credit_fen": ("贷方", "credit"),
     "closing_fen": ("期末", "closing"),
 }
+#: Where the command line looks into what keeps a month open, or should be known of it.
+_WAYS: Final = {
+    "books_unbalanced": "aftersales ledger check",
+    "opening_differs": "aftersales period recompute",
+    "orders_unheard": "aftersales lag",
+    "log_broken": "aftersales verify finance",
+    "open_discrepancies": "aftersales discrepancy list",
+    "waiting_corrections": "aftersales correction list --state proposed",
+    "misposted_events": "aftersales ledger check",
+    "not_reconciled": "aftersales reconcile run",
+}
 _PLACES: Final = {code: place for place, code in enumerate(CHART)}
 
 
@@ -37,7 +48,7 @@ def periods_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> No
         table.add_column(words.say(*label), no_wrap=True)
     for label in (("分录", "postings"), ("其中迟到", "late"), ("日志位置", "position")):
         table.add_column(words.say(*label), justify="right", no_wrap=True)
-    for label in (("结账", "closed"), ("结账人", "by"), ("报告", "report")):
+    for label in (("准备人", "prepared by"), ("结账", "closed"), ("结账人", "closed by"), ("报告", "report")):
         table.add_column(words.say(*label), overflow="fold")
     for one in page["items"]:
         closed = one["state"] == "closed"
@@ -47,11 +58,16 @@ def periods_sheet(console: Console, words: Words, page: Mapping[str, Any]) -> No
             str(one["postings"]),
             str(one["late"] or ""),
             str(one["position"]) if closed else "",
+            _who(words, one["prepared_by"]),
             moment(one["closed_at"]) if closed else "",
-            escape(words.actor(one["closed_by"])) if closed else "",
+            _who(words, one["closed_by"]),
             one["report"][:12],
         )
     console.print(table)
+
+
+def _who(words: Words, actor: str) -> str:
+    return escape(words.actor(actor)) if actor else ""
 
 
 def report_sheet(console: Console, words: Words, report: Mapping[str, Any]) -> None:
@@ -65,13 +81,32 @@ def report_sheet(console: Console, words: Words, report: Mapping[str, Any]) -> N
     )
     console.print(words.say(zh, en))
     for one in report["warnings"]:
-        console.print(f"[yellow]![/] {escape(words.say(one['zh'], one['en']))}", soft_wrap=True)
+        console.print(f"[yellow]![/] {_remark(words, one)}", soft_wrap=True)
     for one in report["obstacles"]:
-        console.print(f"[red]✗[/] {escape(words.say(one['zh'], one['en']))}", soft_wrap=True)
+        console.print(f"[red]✗[/] {_remark(words, one)}", soft_wrap=True)
+    if report["prepared_by"]:
+        by, at = words.actor(report["prepared_by"]), moment(report["prepared_at"])
+        console.print(words.say(f"{at} 由 {by} 准备", f"prepared by {by} at {at}"), markup=False)
     if report["state"] == "closed":
         _frozen(console, words, report)
     elif not report["obstacles"]:
-        console.print(words.say("可以结账", "It can be closed"))
+        _next(console, words, report["next_actions"])
+
+
+def _remark(words: Words, one: Mapping[str, str]) -> str:
+    way = f" → {_WAYS[one['code']]}" if one["code"] in _WAYS else ""
+    return escape(words.say(one["zh"], one["en"]) + way)
+
+
+def _next(console: Console, words: Words, actions: Sequence[Mapping[str, Any]]) -> None:
+    """What can be done about a month now, and why something cannot."""
+    for one in actions:
+        if one["allowed"]:
+            said = words.say(f"{one['label_zh']}:现在可以", f"{one['label_en']}: possible now")
+            console.print(f"[green]✓[/] {escape(said)}")
+        else:
+            zh, en = f"{one['label_zh']}:{one['reason_zh']}", f"{one['label_en']}: {one['reason_en']}"
+            console.print(f"[dim]–[/] {escape(words.say(zh, en))}", soft_wrap=True)
 
 
 def check_sheet(console: Console, words: Words, document: Mapping[str, Any]) -> None:

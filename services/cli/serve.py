@@ -10,7 +10,7 @@ import typer
 
 from services import loop
 from services.catalogue import SERVICES
-from services.cli.claim import claimed
+from services.cli.claim import claimed, found_at
 from services.cli.environment import make_folder, settings_in_force, tokens_of
 from services.cli.failure import Failure, told
 from services.cli.output import AsJson, DataDir, show_json
@@ -73,8 +73,10 @@ async def _serve(settings: Settings, names: list[str], json: bool) -> None:
             with listening(settings):
                 await server.start()
             spare_collector()
-            _tell(server, names, first, json)
-            await stop.wait()
+            link = server.link(FIRST_ACTOR.name, ALL_ROLES)
+            with found_at(settings.data_dir, server.base_url if link else ""):
+                _tell(server, names, link, first, json)
+                await stop.wait()
         await server.leave()
     finally:
         await server.stop()
@@ -82,9 +84,8 @@ async def _serve(settings: Settings, names: list[str], json: bool) -> None:
         await tracing.shut_down()
 
 
-def _tell(server: Embedded, names: list[str], first: bool, json: bool) -> None:
+def _tell(server: Embedded, names: list[str], link: str, first: bool, json: bool) -> None:
     token = server.token(FIRST_ACTOR, timedelta(days=FIRST_TOKEN_DAYS)) if first else ""
-    link = server.link(FIRST_ACTOR.name, ALL_ROLES)
     if json:
         show_json(
             {

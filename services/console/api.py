@@ -131,7 +131,12 @@ class Api:
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0)  # whoever waits for changes holds one
-            self._session = aiohttp.ClientSession(timeout=PATIENCE, connector=connector, auto_decompress=True)
+            self._session = aiohttp.ClientSession(
+                timeout=PATIENCE,
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),  # each request is of another person
+                skip_auto_headers=("User-Agent", "Accept-Encoding"),
+            )
         return self._session
 
     def _token(self, actor: Actor) -> str:

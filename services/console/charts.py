@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,17 +14,24 @@ _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 
 class Line(NamedTuple):
-    """A line of a chart: what it is called, its value at each label, None where there is none, and its colour, from 1
-    on, where it is not that of its place."""
+    """A line of a chart: what it is called, and its value at each label, None where there is none. Its `colour`, from 1
+    on, where it is not that of its place; its `unit`, where it is not that of the chart."""
 
     name: str
-    values: Sequence[int | None]
+    values: Sequence[float | None]
     colour: int | None = None
+    unit: str = ""
 
 
-def chart(labels: Sequence[str], x: str, unit: str, lines: Iterable[Line]) -> str:
-    """A chart for a `data-chart` attribute. `x`: what the labels are; `unit`: `fen`, `bp`, `seconds` or `count`."""
-    told = {"labels": labels, "x": x, "unit": unit, "series": [line._asdict() for line in lines]}
+def chart(labels: Sequence[str] | Sequence[datetime], x: str, unit: str, lines: Iterable[Line]) -> str:
+    """A chart for a `data-chart` attribute. `labels`: names such as months, or moments, which are drawn as far apart as
+    they are; `x`: what they are; `unit`: `fen`, `bp`, `seconds` or `count`."""
+    moments = [one.timestamp() for one in labels if isinstance(one, datetime)]
+    told = {
+        **({"times": moments} if moments else {"labels": labels}),
+        "x": x,
+        "series": [line._replace(unit=line.unit or unit)._asdict() for line in lines],
+    }
     return msgspec.json.encode(told).decode()
 
 

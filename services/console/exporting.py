@@ -73,19 +73,17 @@ def number(_: Words, value: Any) -> str:
 
 
 async def export(
-    request: web.Request, path: str, filters: Mapping[str, str], columns: Columns, texts: str
+    request: web.Request, path: str, filters: Mapping[str, str], columns: Columns, texts: str, name: str = ""
 ) -> web.StreamResponse:
-    """The list at a path of the API as a file. `texts`: where the catalogue has a header for each column.
+    """The list at a path of the API as a file. `texts`: where the catalogue has a header for each column; `name`: what
+    the file is called, where that is not how the path ends.
 
     Raises `ApiRefused` before anything is sent. A list that cannot be had to its end is cut off, so that browsers
     report a download that failed.
     """
-    wanted = request.query.get("format", "csv")
-    if wanted not in FORMATS:
-        raise web.HTTPNotFound
-    head, write = (b"", _json_lines) if wanted == "jsonl" else _table(request, columns, texts)
+    head, write = _format(request, columns, texts)
     page = await ask(request, path, {**filters, "limit": PAGE_ROWS, "wait": "true"})
-    response = _response(request, path.rpartition("/")[2], wanted)
+    response = _response(request, name or path.rpartition("/")[2])
     await response.prepare(request)
     await response.write(head + write(page["items"]))
     while page["has_more"]:
@@ -101,12 +99,38 @@ async def export(
     return response
 
 
+async def export_rows(
+    request: web.Request, name: str, rows: Sequence[Row], columns: Columns, texts: str
+) -> web.StreamResponse:
+    """Rows that the API told in one answer as a file."""
+    head, write = _format(request, columns, texts)
+    response = _response(request, name)
+    await response.prepare(request)
+    await response.write(head + write(rows))
+    await response.write_eof()
+    return response
+
+
 def files_of(request: web.Request, filters: Mapping[str, str]) -> dict[str, str]:
     """Where all of a page's list is as a file, by format."""
     return {one: str(URL(f"{request.path}/export").with_query({**filters, "format": one})) for one in FORMATS}
 
 
-def _response(request: web.Request, name: str, wanted: str) -> web.StreamResponse:
+def _wanted(request: web.Request) -> str:
+    """The format that an address asks for."""
+    wanted = request.query.get("format", FORMATS[0])
+    if wanted not in FORMATS:
+        raise web.HTTPNotFound
+    return wanted
+
+
+def _format(request: web.Request, columns: Columns, texts: str) -> tuple[bytes, Callable[[Sequence[Row]], bytes]]:
+    """How a file begins, and what makes lines of rows."""
+    return (b"", _json_lines) if _wanted(request) == "jsonl" else _table(request, columns, texts)
+
+
+def _response(request: web.Request, name: str) -> web.StreamResponse:
+    wanted = _wanted(request)
     stamp = f"{moment_now(request).astimezone(SHOP_TIME):%Y%m%d-%H%M}"
     response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{name}-{stamp}.{wanted}"'})
     response.content_type = "text/csv" if wanted == "csv" else "application/x-ndjson"

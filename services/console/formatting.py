@@ -1,14 +1,15 @@
 """How figures and moments look on a page."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from services.kernel.money import yuan
 from services.kernel.shop_time import SHOP_TIME
 
 
 def money(amount_fen: int | None) -> str:
-    """An amount in yuan; a dash where there is none."""
-    return "–" if amount_fen is None else yuan(amount_fen)
+    """An amount in yuan as people write it, e.g. `-1,299.00`; a dash where there is none."""
+    return "–" if amount_fen is None else yuan(amount_fen).replace(" ", ",")
 
 
 def moment(text: str | None) -> str:
@@ -36,5 +37,6 @@ def percent(bp: int | None) -> str:
     return "–" if bp is None else f"{'-' if bp < 0 else ''}{abs(bp) // 100}.{abs(bp) % 100:02d} %"
 
 
+@lru_cache(maxsize=4_096)
 def _parsed(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(SHOP_TIME)

@@ -12,6 +12,8 @@ from joserfc.jwk import OctKey
 D = TypeVar("D", bound=msgspec.Struct)
 
 _ALGORITHM: Final = "HS256"
+#: Texts that were read lately are known, so that a session is not verified at every page.
+_KNOWN: Final = 1_000
 
 
 class Forged(Exception):
@@ -30,6 +32,7 @@ class Signed(Generic[D]):
         derived = HKDF(SHA256(), 32, salt=None, info=self._audience.encode()).derive(secret.encode())
         self._key = OctKey.import_key(derived)
         self._kind = kind
+        self._known: dict[str, D] = {}
 
     def write(self, document: D) -> str:
         """The document as a text for cookies and addresses. Who has it can read it, but not change it."""
@@ -38,6 +41,15 @@ class Signed(Generic[D]):
 
     def read(self, text: str) -> D:
         """The document of a text. Raises Forged."""
+        known = self._known.get(text)
+        if known is None:
+            known = self._verified(text)
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[text] = known
+        return known
+
+    def _verified(self, text: str) -> D:
         try:
             claims = jwt.decode(text, self._key, algorithms=[_ALGORITHM]).claims
             if claims.get("aud") != self._audience:

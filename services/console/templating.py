@@ -2,7 +2,7 @@
 row of a list is made by filters, which cost a tenth of macros."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -21,13 +21,27 @@ FOLDER: Final = Path(__file__).parent
 STATIC: Final = FOLDER / "static"
 #: What is due within so long stands out, in seconds.
 SOON_SECONDS: Final = 7_200
+#: How exactly a time is told that is at least so long, both in seconds: from one day on, in tenths of a day.
+_STEPS: Final = ((864_000, 86_400), (86_400, 8_640), (36_000, 3_600), (3_600, 360), (60, 60), (0, 1))
 
 _NONE: Final = Markup("–")
+_OF_ALL_DICTS: Final = frozenset(dir(dict))
+
+
+class _Environment(Environment):
+    """Templates read documents of the API, which are dicts: their fields are found at once, instead of after having
+    looked for an attribute in vain."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """What stands behind a dot."""
+        if type(obj) is not dict or attribute in _OF_ALL_DICTS:
+            return super().getattr(obj, attribute)
+        return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
 
 
 def templates(language: str, words: Words) -> Environment:
     """The templates in a language."""
-    environment = Environment(
+    environment = _Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -58,8 +72,12 @@ def _filters(t: Callable[..., str], words: Words) -> Mapping[str, Callable[..., 
         if not text:
             return Markup("")
         left = seconds_until(text, now)
-        tone = " late" if left < 0 else " soon" if left < SOON_SECONDS else ""
-        told = t("time.late" if left < 0 else "time.left", time=words.roughly(abs(left)))
+        return due_in(text, rounded(abs(left)), left < 0)
+
+    @lru_cache(maxsize=4_096)
+    def due_in(text: str, seconds: int, late: bool) -> Markup:
+        tone = " late" if late else " soon" if seconds <= SOON_SECONDS else ""
+        told = t("time.late" if late else "time.left", time=words.roughly(seconds))
         return Markup(f'<span class="due{tone}" title="{moment(text)}">{escape(told)}</span>')
 
     def book(code: str, table: str) -> str:
@@ -79,6 +97,7 @@ def _filters(t: Callable[..., str], words: Words) -> Mapping[str, Callable[..., 
         "event": words.event,
         "moment": moment,
         "money": money,
+        "options": options,
         "party": words.party,
         "percent": percent,
         "problem": words.problem,
@@ -100,9 +119,30 @@ def amount(fen: int | None) -> Markup:
     return Markup(f'<span class="figure{" minus" if fen and fen < 0 else ""}">{money(fen)}</span>')
 
 
+@lru_cache(maxsize=4_096)
 def badge(text: str, tone: str = "") -> Markup:
     """A word with a colour: `good`, `bad`, `warn` or none."""
     return Markup(f'<span class="badge {escape(tone)}">{escape(text)}</span>')
+
+
+def rounded(seconds: float) -> int:
+    """A time as exactly as it is told: a promise of 2 hours is still one of 2 hours a moment after it was made."""
+    step = next(step for least, step in _STEPS if seconds >= least)
+    return round(seconds / step) * step
+
+
+def options(choices: Iterable[tuple[str, str]], value: str = "", *, keep: bool = False) -> Markup:
+    """What a choice offers, codes with their texts; `value` is chosen. `keep`: also where it is none of them."""
+    return _options(tuple(choices), value, keep)
+
+
+@lru_cache(maxsize=512)
+def _options(choices: tuple[tuple[str, str], ...], value: str, keep: bool) -> Markup:
+    unknown = [(value, value)] if keep and value and value not in dict(choices) else []
+    return Markup("").join(
+        Markup('<option value="{}"{}>{}</option>').format(code, Markup(" selected") if code == value else "", text)
+        for code, text in (*choices, *unknown)
+    )
 
 
 def _assets() -> Mapping[str, str]:

@@ -30,6 +30,7 @@ class Step(NamedTuple):
 
 #: What takes a case on from a stage, where it is one command.
 STEPS: Final[Mapping[str, Step]] = {
+    "cause_to_assess": Step("assess_cause", "", AGENTS),
     "reply_awaited": Step("record_buyer_reply", "proposal", AGENTS),
     "compensation_to_pay": Step("pay_compensation", "proposal", ("finance", *AGENTS)),
     "deposit_awaited": Step("record_deposit", "deposit", ("finance", *AGENTS)),
@@ -59,6 +60,7 @@ _PAYOUTS: Final = ("/console/payouts", "/v1/payouts")
 WORK_LISTS: Final = (
     WorkList("work.broken", AGENTS, *_CASES, {"status": "open", "promise": "broken"}, "bad"),
     WorkList("work.due", AGENTS, *_CASES, {"status": "open", "due": "4"}, "warn"),
+    WorkList("work.unanswered", AGENTS, *_CASES, {"stage": "first_answer_due"}, "warn"),
     WorkList("work.for_team_lead", ("team_lead",), *_APPROVALS, {"status": "open", "approver": "team_lead"}, "warn"),
     WorkList(
         "work.for_store_manager",
@@ -71,6 +73,8 @@ WORK_LISTS: Final = (
     WorkList("work.mine", AGENTS, *_CASES, {"status": "open", "assignee": ME}),
     WorkList("work.unassigned", AGENTS, *_CASES, {"status": "open", "assigned": "no"}, "warn"),
     WorkList("work.evidence", AGENTS, *_CASES, {"stage": "evidence_to_review"}),
+    WorkList("work.to_assess", AGENTS, *_CASES, {"stage": "cause_to_assess"}),
+    WorkList("work.to_settle", AGENTS, *_CASES, {"stage": "return_to_settle"}, "warn"),
     WorkList("work.reply", ("agent",), *_CASES, {"stage": "reply_awaited"}),
     WorkList("work.to_inspect", ("warehouse", *AGENTS), *_CASES, {"stage": "return_to_inspect"}),
     WorkList("work.to_ship", ("warehouse", *AGENTS), *_CASES, {"stage": "reshipment_released"}),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from services.kernel.actor import Actor
 from services.kernel.decider import Command, CommandSpec, Context, Domain, Events, F
 from services.kernel.refusal import Refusal
 
@@ -49,8 +50,7 @@ def intake(domain: Domain[F], file: F, case_id: str, name: str, body: Any, conte
     command = parse(spec.body, body)
     if spec.validate is not None:
         spec.validate(file, case_id, command, context)
-    if context.actor.role not in spec.roles:
-        raise Refusal("forbidden", command=name, role=_lowest(spec))
+    check_role(spec, name, context.actor)
     events = spec.decide(file, case_id, command, context)
     if command.note and events and hasattr(events[0], "note"):
         return [msgspec.structs.replace(events[0], note=command.note), *events[1:]]
@@ -65,6 +65,12 @@ def _check_known(domain: Domain[F], file: F, case_id: str, name: str, body: Unfi
         if refusal.code == "invalid_transition" and body.refusal.code == "unknown_item":
             return
         raise
+
+
+def check_role(spec: CommandSpec[Any], name: str, actor: Actor) -> None:
+    """Raises `Refusal` `forbidden` for a role that never gives a command."""
+    if actor.role not in spec.roles:
+        raise Refusal("forbidden", command=name, role=_lowest(spec))
 
 
 def _lowest(spec: CommandSpec[Any]) -> str:

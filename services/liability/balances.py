@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -27,11 +28,13 @@ class PartyBalance(msgspec.Struct, frozen=True):
 
 
 class Balances(msgspec.Struct, frozen=True):
-    """Every party that was ever charged, by name: Σ charged + suspense = net. `as_of`: of when it is, null for now."""
+    """Every party that was ever charged, by name: Σ charged + suspense = net. `since`: when the first of these amounts
+    moved, null where none did. `as_of`: of when it is, null for now."""
 
     net_fen: int
     suspense_fen: int
     parties: Sequence[PartyBalance]
+    since: datetime | None
     as_of: AsOf | None
 
 
@@ -40,10 +43,12 @@ class _Sums:
 
     def __init__(self) -> None:
         self.net_fen = 0
+        self.since: datetime | None = None
         self.charged: dict[str, int] = defaultdict(int)
         self.recovered: dict[str, int] = defaultdict(int)
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event, time: datetime) -> None:
+        self.since = time if self.since is None else min(self.since, time)
         match event:
             case LossRecorded(amount_fen=fen):
                 self.net_fen += fen
@@ -57,7 +62,7 @@ class _Sums:
     def balances(self, as_of: AsOf | None) -> Balances:
         names = sorted({*self.charged, *self.recovered})
         parties = [PartyBalance(name, self.charged.get(name, 0), self.recovered.get(name, 0)) for name in names]
-        return Balances(self.net_fen, self.net_fen - sum(self.charged.values()), parties, as_of)
+        return Balances(self.net_fen, self.net_fen - sum(self.charged.values()), parties, self.since, as_of)
 
 
 async def balances(log: Reads, point: Point, tell: Tell = told_nobody) -> Balances:
@@ -71,7 +76,7 @@ async def balances(log: Reads, point: Point, tell: Tell = told_nobody) -> Balanc
         if record.position > last.position:
             last = AsOf(point.asked, record.position, record.time)
         if record.type in _MOVES:
-            sums.add(decode(record.type, record.schema, record.data))
+            sums.add(decode(record.type, record.schema, record.data), record.time)
     return sums.balances(last if point.asked else None)
 
 

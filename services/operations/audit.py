@@ -1,4 +1,4 @@
-"""Who did what: the events that every service decided, newest first, over all logs.
+"""Who did what and why: the events that every service decided, newest first, over all logs.
 
 Nothing is kept for it, so nothing can be forgotten: each log is walked backwards, from its head or from where the page
 before ended, and a request looks at a bounded number of events. Those of operations stand in the logs too.
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from aiohttp import web
 
+from contracts.events.operations import OperationStarted
 from contracts.policy import Policy, Text
 from contracts.registry import EVENT_TYPES
 from services.catalogue import SERVICES
@@ -22,12 +23,15 @@ from services.kernel.history import span, why_unreadable
 from services.kernel.http import lists
 from services.kernel.http.lists import Word
 from services.kernel.http.openapi import Operation, Parameter, describe
-from services.kernel.naming import is_operation, is_order
+from services.kernel.naming import is_operation, is_order, stream_of_operation
 from services.kernel.refusal import invalid
+from services.operations import redriving
 
 #: Events that are read at a time of a log, and that one request looks at in all.
 PAGE_EVENTS: Final = 250
 LOOKED_AT_MOST: Final = 5_000
+#: Places of messages that are named.
+PLACES_MOST: Final = 10
 #: A log is in order of time, but for clocks that differ; that much is allowed for.
 SLACK: Final = timedelta(days=1)
 
@@ -55,7 +59,10 @@ _Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
     """Something that somebody did: an event that `service` decided, at `position` of its log. `label` is what the shop
-    calls it. `order_id`, `case_id` and `operation` say what it is about, "" where it is about none."""
+    calls it. `order_id`, `case_id` and `operation` say what it is about, "" where it is about none.
+
+    Of an operation: its `kind`, the `reason` that whoever started or steered it gave then, and how many dead `messages`
+    were redriven or discarded with it, the first of them as `places`."""
 
     time: datetime
     actor: str
@@ -68,6 +75,10 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     id: str
     correlation_id: str
+    kind: str = ""
+    reason: str = ""
+    messages: int = 0
+    places: list[str] = []
 
 
 class AuditPage(msgspec.Struct, frozen=True):
@@ -172,7 +183,7 @@ class AuditHttp:
 
     @describe(
         Operation(
-            summary="Who did what, newest first, in all services",
+            summary="Who did what and why, newest first, in all services",
             description=f"Roles: service, store_manager. A request looks at {LOOKED_AT_MOST} events at most: ask again"
             " with the `after` of the answer, also where it holds nothing.",
             tag="operations",
@@ -203,8 +214,25 @@ class AuditHttp:
             act = max(walks.values(), key=_newness).take()
             if asked.takes(act):
                 items.append(act)
+        items = [await self._explained(act) for act in items]
         left = {name: walk.last for name, walk in walks.items() if walk.last}
         return lists.json(AuditPage(items, looked_at, bool(left), _cursor(left) if left else None))
+
+    async def _explained(self, act: Act) -> Act:
+        """What was done to an operation, with what its events say of it."""
+        if not act.operation:
+            return act
+        records = await self._log_of(act.service).read_stream(stream_of_operation(act.operation))
+        started: OperationStarted = records[0].event
+        reasons = {one.id: getattr(one.event, "reason", "") for one in records}
+        places = started.options.get("messages", []) if started.kind in redriving.KINDS else []
+        return msgspec.structs.replace(
+            act,
+            kind=started.kind,
+            reason=reasons.get(act.id, ""),
+            messages=len(places),
+            places=places[:PLACES_MOST],
+        )
 
     async def _begin(self, named: list[str], asked: Asked) -> dict[str, int]:
         """The place from which on each log may hold what is meant."""

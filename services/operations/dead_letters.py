@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final, Literal, get_args
+from weakref import WeakValueDictionary
 
 import msgspec
 from aiohttp import web
@@ -31,12 +32,13 @@ from services.kernel.http.lists import Word
 from services.kernel.http.openapi import Operation, Parameter, describe
 from services.kernel.http.problem import problem_body, status_of
 from services.kernel.kafka import dead_letters
-from services.kernel.kafka.dead_letters import ERROR_BEGINS, Alike, Behind, NotNext, Selection
+from services.kernel.kafka.dead_letters import ERROR_BEGINS, Alike, Behind, Selection
 from services.kernel.kafka.message import Message, incoming
 from services.kernel.kafka.parking import DEAD, WAITING, ParkedMessage, Place
+from services.kernel.operations import Desk
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.settings import Settings
-from services.operations.giving_up import GivenUp
+from services.operations import redriving
 from services.operations.lag import Looks
 from services.operations.left_behind import (
     KeptMessage,
@@ -51,7 +53,7 @@ from services.operations.left_behind import (
 )
 from services.operations.rehearsal import rehearse
 from services.operations.requests import keep, parsed
-from services.operations.way_out import way_out_of, ways_out
+from services.operations.way_out import way_out_of
 from services.wording.dead_letters import ABOUT_DEAD, CAUSES
 
 #: Groups that the overview tells of each service, and messages that one request is about, at most.
@@ -206,6 +208,8 @@ class DeadLettersHttp:
         self._store_of = store_of
         self._looks = looks
         self._rehearsing = asyncio.Lock()  # each holds a connection of few
+        self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By key: who repeats a request while it is done waits for its answer."""
 
     def routes(self) -> list[web.RouteDef]:
         """Every route."""
@@ -323,21 +327,21 @@ class DeadLettersHttp:
         body: PreviewMessages = parsed(await read_command(request), PreviewMessages)
         store = self._store_of(service)
         chosen, has_more = await _dead(store, service, body.selection(), PREVIEW_MOST)
-        if body.action == "discard":
-            outcomes = await _would_be_given_up(store, service, chosen)
+        if body.action == redriving.DISCARD:
+            outcomes = await redriving.would_be_discarded(store, service, chosen)
         elif chosen:
             async with self._rehearsing:
                 outcomes = await rehearse(self._settings, self._policy, self._clock, store, service, chosen)
         else:
             outcomes = []
-        waiting = [] if chosen else await _waiting(store, service, body.selection())
+        waiting = [] if chosen else await redriving.waiting(store, service, body.selection())
         return lists.json(MessageOutcomes(outcomes, waiting, has_more))
 
     @describe(
         Operation(
             summary="Have dead messages tried again",
             description=f"{_ROLES} Whichever process works on their partition tries them within about a second, in"
-            " their order. Who asked for it is kept with them, and why.",
+            " their order. Who asked for it is kept with them, and why, and told as an operation (`redrive`).",
             body=RedriveMessages,
             example={"cause": "invalid_body", "reason": "the new release reads it", "wait_seconds": 5},
             is_command=True,
@@ -351,10 +355,10 @@ class DeadLettersHttp:
         async def redrive(store: EventStore, service: str, body: RedriveMessages) -> MessageOutcomes:
             selection = body.selection()
             chosen, has_more = await _dead(store, service, selection, DONE_MOST)
-            for one in chosen:
-                await dead_letters.redrive(store, one, by, body.reason)
+            await redriving.redrive(Desk(store, service, self._clock), chosen, by, body.reason)
             outcomes = await _followed(store, service, chosen, body.wait_seconds)
-            return MessageOutcomes(outcomes, [] if chosen else await _waiting(store, service, selection), has_more)
+            waiting = [] if chosen else await redriving.waiting(store, service, selection)
+            return MessageOutcomes(outcomes, waiting, has_more)
 
         return await self._once(request, RedriveMessages, redrive)
 
@@ -362,7 +366,7 @@ class DeadLettersHttp:
         Operation(
             summary="Give dead messages up for good",
             description=f"{_ROLES} They count as handled, and what waits behind them goes on. Who did it is kept with"
-            " them, and why.",
+            " them, and why, and told as an operation (`discard`).",
             body=DiscardMessages,
             example={"place": "aftersales.cases.v1/3/1207", "reason": "sent by a test"},
             is_command=True,
@@ -376,8 +380,9 @@ class DeadLettersHttp:
         async def discard(store: EventStore, service: str, body: DiscardMessages) -> MessageOutcomes:
             selection = body.selection()
             chosen, has_more = await _dead(store, service, selection, DONE_MOST)
-            outcomes = [await _given_up(store, service, one, by, body.reason) for one in chosen]
-            return MessageOutcomes(outcomes, [] if chosen else await _waiting(store, service, selection), has_more)
+            outcomes = await redriving.discard(Desk(store, service, self._clock), chosen, by, body.reason)
+            waiting = [] if chosen else await redriving.waiting(store, service, selection)
+            return MessageOutcomes(outcomes, waiting, has_more)
 
         return await self._once(request, DiscardMessages, discard)
 
@@ -389,17 +394,19 @@ class DeadLettersHttp:
         key = f"{idempotency_key(request)} {actor_of(request)}"
         raw = await read_command(request)
         digest, store = request_hash(request, None, raw), self._store_of(service)
-        stored = await store.answer(key)
-        if stored is not None:
-            return replayed(self._policy, request, digest, stored)
-        try:
-            outcomes = await act(store, service, parsed(raw, body_type))
-            answer = IdempotentAnswer(key, digest, 200, msgspec.json.encode(outcomes), self._clock.now())
-        except Refusal as refusal:
-            body = problem_body(self._policy, refusal, request)
-            answer = IdempotentAnswer(key, digest, status_of(refusal.code), body, self._clock.now())
-        await keep(store, answer)
-        return answered(answer)
+        lock = self._under_way.setdefault(f"{service} {key}", asyncio.Lock())
+        async with lock:
+            stored = await store.answer(key)
+            if stored is not None:
+                return replayed(self._policy, request, digest, stored)
+            try:
+                outcomes = await act(store, service, parsed(raw, body_type))
+                answer = IdempotentAnswer(key, digest, 200, msgspec.json.encode(outcomes), self._clock.now())
+            except Refusal as refusal:
+                body = problem_body(self._policy, refusal, request)
+                answer = IdempotentAnswer(key, digest, status_of(refusal.code), body, self._clock.now())
+            await keep(store, answer)
+            return answered(answer)
 
 
 async def _group(store: EventStore, service: str, group: Alike) -> MessageGroup | None:
@@ -436,23 +443,12 @@ async def _ways(store: EventStore, service: str, message: ParkedMessage) -> list
 async def _dead(store: EventStore, service: str, selection: Selection, most: int) -> tuple[list[ParkedMessage], bool]:
     """The dead messages that are meant, and whether there are more. Raises `Refusal` where one was named that is not
     dead."""
-    found: list[ParkedMessage] = []
-    while len(found) <= most:
-        after = Behind.of(found[-1]) if found else None
-        page = await dead_letters.selected(store, selection, after)
-        if not page:
-            break
-        found += page
+    found, has_more = await redriving.dead(store, selection, most)
     if selection.place and not found:
         known = await dead_letters.found(store, selection.place)
         code = "not_dead" if known else "unknown_message"
         raise Refusal(code, service=service, place=str(selection.place))
-    return found[:most], len(found) > most
-
-
-async def _waiting(store: EventStore, service: str, selection: Selection) -> list[Text]:
-    page = await dead_letters.selected(store, msgspec.structs.replace(selection, states=(WAITING,)))
-    return await ways_out(store, service, page)
+    return found, has_more
 
 
 async def _followed(
@@ -471,24 +467,6 @@ async def _followed(
         if time.monotonic() >= deadline or all(one.outcome != "trying" for one in outcomes.values()):
             return list(outcomes.values())
         await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _given_up(store: EventStore, service: str, message: ParkedMessage, by: str, reason: str) -> MessageOutcome:
-    try:
-        await dead_letters.discard(store, message, by, reason)
-    except NotNext:
-        return outcome_of(service, message, "refused", why=await way_out_of(store, service, message))
-    return outcome_of(service, message, "discarded")
-
-
-async def _would_be_given_up(
-    store: EventStore, service: str, messages: Sequence[ParkedMessage]
-) -> list[MessageOutcome]:
-    given_up, outcomes = GivenUp(store, service), []
-    for one in messages:
-        outcome, why = await given_up.would_be(one)
-        outcomes.append(outcome_of(service, one, outcome, why=why))
-    return outcomes
 
 
 def _read(message: ParkedMessage, raw: Message) -> Any:

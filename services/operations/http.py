@@ -5,7 +5,7 @@ consumers are (`lag.py`), and what they left behind (`dead_letters.py`)."""
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from aiohttp import web
@@ -53,6 +53,20 @@ WAIT_MOST: Final = 30
 LOOK_SECONDS: Final = 0.25
 
 KindName = Literal["verify", "doctor", "export", "resend", "rebuild", "what_if"]
+#: Those that can be started here, and what is done by other requests and commands.
+ListedKind = Literal[
+    "verify",
+    "doctor",
+    "export",
+    "resend",
+    "rebuild",
+    "what_if",
+    "redrive",
+    "discard",
+    "republish",
+    "resume",
+    "rewind",
+]
 ServiceName = Literal["cases", "refunds", "liability", "finance"]
 OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
@@ -99,7 +113,7 @@ _STEERED: Final = f'{_ROLES} It needs the body `{{"reason": …}}` and an `Idemp
 _MEDIA: Final[Mapping[str, str]] = {".json": "application/json"}
 _FILTERS: Final = (
     Parameter("state", State),
-    Parameter("kind", KindName),
+    Parameter("kind", ListedKind),
     Parameter("service", ServiceName),
     Parameter("limit", lists.Limit, f"Operations of a page; {lists.DEFAULT_ROWS} where it is not said"),
     Parameter("after", OperationId, "The `after` of the page before"),
@@ -429,7 +443,11 @@ def _service_of(raw: bytes) -> str:
 
 def _asked(request: web.Request) -> dict[str, str]:
     """The parameters of a list, each known, given once and possible."""
-    choices: Mapping[str, tuple[str, ...]] = {"state": STATES, "kind": tuple(KINDS), "service": tuple(SERVICES)}
+    choices: Mapping[str, tuple[str, ...]] = {
+        "state": STATES,
+        "kind": get_args(ListedKind),
+        "service": tuple(SERVICES),
+    }
     asked: dict[str, str] = {}
     for name, value in lists.parameters(request, [one.name for one in _FILTERS]):
         if name in choices and value not in choices[name]:

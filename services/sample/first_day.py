@@ -117,6 +117,15 @@ def _wrong_lock_on_its_way(w: Writer) -> None:
     w.do("ship_return", APP, carrier="ZTO", tracking_no=w.number("ZT"), freight_fen=1_450)
 
 
+def _came_back(w: Writer) -> None:
+    """The lock is back and in order, and the buyer waits for the money."""
+    _opened(w, "return_request", "门太薄装不了,想退", reason="no_reason_7_days")
+    w.do("assess_cause", cause="buyer_changed_mind")
+    w.do("authorise_return", lines=[_LINE])
+    w.do("ship_return", APP, carrier="JD", tracking_no=w.number("JD"), freight_fen=1_800)
+    w.do("receive_return", WAREHOUSE, accepted=True, lines=[{**_LINE, "resalable": True}])
+
+
 def _part_missing(w: Writer, sku: str) -> None:
     _opened(w, "missing_accessory", "配件包里少了一个锁舌")
     _seen(w)
@@ -207,7 +216,7 @@ SCENES: Final = (
     Scene(_claimed),
     Scene(stories.without_installer, sku="LOCK-B2"),
     Scene(stories.insured_too_late, insured=True),
-    Scene(stories.never_assessed, sku="LOCK-B2"),
+    Scene(stories.never_assessed, "cause_to_assess", "LOCK-B2"),
     *(Scene(_of_a_batch, sku="LOCK-C3") for _ in range(5)),
     Scene(_insurer_silent, insured=True),
     Scene(_refund_failed, "payout_failed", "LOCK-B2"),
@@ -217,6 +226,7 @@ SCENES: Final = (
     Scene(_part_sold_out, "reshipment_backordered"),
     Scene(_wrong_lock_on_its_way, "return_to_inspect", "LOCK-B2"),
     Scene(_return_on_its_way, "return_to_inspect"),
+    Scene(_came_back, "return_to_settle"),
     Scene(_part_charged, "payment_awaited", has="person"),
     Scene(_deposit_asked, "deposit_awaited", "LOCK-B2"),
     Scene(_agreed, "compensation_to_pay"),
@@ -225,8 +235,8 @@ SCENES: Final = (
     Scene(_lead_must_approve, "approval_awaited", "LOCK-B2"),
     Scene(_lead_must_approve, "approval_awaited"),
     Scene(_photographed, "evidence_to_review", has="person"),
-    Scene(_urged, has="nobody"),
-    Scene(_asked, sku="LOCK-B2", has="nobody"),
+    Scene(_urged, "first_answer_due", has="nobody"),
+    Scene(_asked, "first_answer_due", "LOCK-B2", has="nobody"),
 )
 
 

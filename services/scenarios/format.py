@@ -36,7 +36,7 @@ _OWN_FIELDS = frozenset({"do", "as", "case", "at", "save", "refused", "if_versio
 _WITHOUT_CASE = {"report_stock": "sku", "erase_personal_data": "order_id"}
 _NOT_A_STEP = (
     "record_order",
-    *("import_bill", "save_mapping", "reconcile", "assign_discrepancy", "close_period"),
+    *("import_bill", "save_mapping", "reconcile", "assign_discrepancy", "prepare_period", "close_period"),
     *("propose_correction", "approve_correction", "decline_correction"),
 )
 _PAYOUT_FIELDS = ("case", "kind", "amount_fen", "status")

@@ -29,7 +29,6 @@ OUTCOMES: Final = {
     "would_fail": Text("将再次出错", "would fail again"),
     "would_be_dead": Text("将仍失败", "would be dead again"),
     "would_wait": Text("将等前面的消息", "would wait"),
-    "would_be_redriven": Text("将重新处理", "would be redriven"),
     "would_be_discarded": Text("将放弃", "would be discarded"),
     "discarded": Text("已放弃", "discarded"),
     "refused": Text("不能放弃", "refused"),

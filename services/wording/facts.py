@@ -68,6 +68,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "mapping": ("列映射", "mapping"),
     "matched": ("相符", "matched"),
     "merchant": ("商户", "merchant"),
+    "misposted": ("自相矛盾的事件", "events that contradict themselves"),
     "month": ("月份", "month"),
     "note": ("备注", "note"),
     "order_channels": ("订单渠道", "channels of orders"),
@@ -104,6 +105,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "topic": ("主题", "topic"),
     "tracking_no": ("运单", "tracking no."),
     "trigger": ("放行条件", "goes"),
+    "unreconciled": ("未对账渠道", "not reconciled with"),
     "urgent": ("加急", "urgent"),
 }
 
@@ -203,7 +205,8 @@ _NAMED: Final[Mapping[str, Callable[[Words, str], str]]] = {
     "entry": entry,
     "promise": _choice(_PROMISES),
     "action": _choice(_ACTIONS),
-    **dict.fromkeys(("description", "note", "reason", "summary", "finding", "resolution", "purpose"), _as_it_is),
+    "reason": Words.reason,
+    **dict.fromkeys(("description", "note", "summary", "finding", "resolution", "purpose"), _as_it_is),
 }
 
 

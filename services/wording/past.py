@@ -20,5 +20,8 @@ def as_of(words: Words, told_of: Mapping[str, Any]) -> str:
     asked = words.say(*asked_for(told_of))
     if told_of["time"] is None:
         return f"{asked} · {words.say('此前没有事件', 'nothing had happened')}"
+    last = f"{asked} · {words.say('最后事件', 'last event')} {moment(told_of['time'])}"
+    if told_of["asked"] == str(told_of["position"]):
+        return last
     place = words.say(f"位置 {told_of['position']}", f"position {told_of['position']}")
-    return f"{asked} · {words.say('最后事件', 'last event')} {moment(told_of['time'])}, {place}"
+    return f"{last}, {place}"

@@ -74,6 +74,11 @@ class Words:
         """A role, kind, trigger or state."""
         return self._of(self._policy.texts.terms, code)
 
+    def reason(self, code: str) -> str:
+        """Why something came back or failed, where that is a code; what somebody wrote stays as it is."""
+        known = self._policy.return_reasons.get(code)
+        return self.text(known) if known else self.term(code)
+
     def event(self, type_: str) -> str:
         """What happened."""
         return self._of(self._policy.texts.events, type_)

@@ -60,6 +60,25 @@ def _inspected(shop: Shop) -> None:
     shop.receive()
 
 
+def _refused(shop: Shop) -> None:
+    _returned(shop)
+    shop.receive(accepted=False)
+
+
+def _inspected_and_replaced(shop: Shop) -> None:
+    _inspected(shop)
+    shop.reship()
+
+
+def _inspected_and_refunded(shop: Shop) -> None:
+    _inspected(shop)
+    shop.refund()
+
+
+def _answered(shop: Shop) -> None:
+    shop.do("assign_case", to="小李")
+
+
 def _reshipped(shop: Shop, trigger: str = "now") -> None:
     shop.photo()
     shop.reship(trigger=trigger)
@@ -78,7 +97,8 @@ def _shipped(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("happened", "found"),
     [
-        (lambda shop: None, []),
+        (lambda shop: None, [("first_answer_due", "")]),
+        (_answered, []),
         (lambda shop: shop.do("submit_evidence", **PHOTO), [("evidence_to_review", "E1")]),
         (_offer, [("reply_awaited", "P1")]),
         (lambda shop: _offer(shop, 5_000), [("approval_awaited", "P1")]),
@@ -86,25 +106,39 @@ def _shipped(shop: Shop) -> None:
         (_approved, [("compensation_to_pay", "P1")]),
         (_agreed, [("compensation_to_pay", "P1")]),
         (_declined, []),
-        (_paid, []),
+        (_paid, [("cause_to_assess", "")]),
         (_deposit, [("deposit_awaited", "D1")]),
         (_deposit_in, []),
         (_returning, [("return_awaited", "RT1")]),
         (_returned, [("return_to_inspect", "RT1")]),
-        (_inspected, []),
+        (_inspected, [("cause_to_assess", ""), ("return_to_settle", "RT1")]),
+        (_inspected_and_replaced, [("cause_to_assess", ""), ("reshipment_released", "R1")]),
+        (_inspected_and_refunded, [("cause_to_assess", "")]),
+        (_refused, []),
         (lambda shop: _reshipped(shop, "on_receipt"), [("reshipment_awaited", "R1")]),
         (_backordered, [("reshipment_backordered", "R1")]),
         (_reshipped, [("reshipment_released", "R1")]),
-        (_shipped, [("reshipment_under_way", "R1")]),
-        (lambda shop: shop.payout("refund", "F1", "requested"), [("payout_under_way", f"{ONE}:refund:F1")]),
-        (lambda shop: shop.payout("refund", "F1", "failed"), [("payout_failed", f"{ONE}:refund:F1")]),
-        (lambda shop: shop.payout("refund", "F1", "unknown"), [("payout_unknown", f"{ONE}:refund:F1")]),
-        (lambda shop: shop.payout("refund", "F1"), []),
+        (_shipped, [("cause_to_assess", ""), ("reshipment_under_way", "R1")]),
+        (
+            lambda shop: shop.payout("refund", "F1", "requested"),
+            [("first_answer_due", ""), ("payout_under_way", f"{ONE}:refund:F1")],
+        ),
+        (
+            lambda shop: shop.payout("refund", "F1", "failed"),
+            [("first_answer_due", ""), ("payout_failed", f"{ONE}:refund:F1")],
+        ),
+        (
+            lambda shop: shop.payout("refund", "F1", "unknown"),
+            [("first_answer_due", ""), ("payout_unknown", f"{ONE}:refund:F1")],
+        ),
+        (lambda shop: shop.payout("refund", "F1"), [("first_answer_due", "")]),
         (lambda shop: (shop.do("submit_evidence", **PHOTO), shop.close()), []),
     ],
 )
 def test_what_is_next(happened: Callable[[Shop], object], found: list[tuple[str, str]]) -> None:
-    """Each step of a case is on the list of whoever does the next one, and off it once that is done or it is closed."""
+    """Each step of a case is on the list of whoever does the next one, and off it once that is done or it is closed. A
+    case that nobody answered, a loss that nobody explained, and goods that came back without anything for them are
+    never without a next step."""
     shop = Shop()
     shop.open()
     happened(shop)

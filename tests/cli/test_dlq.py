@@ -11,8 +11,10 @@ from services.cli.dlq import app
 from services.kernel.kafka.message import Cause
 from services.kernel.kafka.parking import BEHIND, DEAD, DISCARDED, FAILED, GAP, REDRIVEN, WAITING
 from services.wording.dead_letters import CAUSES, STATES
-from tests.cli.parked import TOPIC, behind, early, left_behind, migrated, parked
+from tests.cli.parked import ROOT, TOPIC, behind, early, left_behind, migrated, parked
 from tests.cli.terminal import aftersales
+
+EXAMPLE = ROOT / "contracts" / "examples" / "case.opened.v1.json"
 
 
 def _run(*arguments: str) -> Any:
@@ -60,16 +62,16 @@ def test_shown_with_headers_and_body(folder: Path) -> None:
 
 
 def test_redriving_says_first_what_it_would_do(folder: Path) -> None:
-    """A dry run changes nothing and names what would still be unreadable; done, the owner is asked to try it, and who
-    asked is kept."""
+    """A dry run changes nothing and really tries them: it names what would still be unreadable, and what would wait for
+    it; done, the owner is asked to try it, and who asked is kept."""
     options = ("redrive", "--by", "小李", "--all", *_options(folder))
     lines = _json(*options, "--dry-run")["messages"]
-    assert [one["outcome"] for one in lines] == ["would_be_dead"] * 2
-    assert "invalid_body" in lines[0]["still_unreadable"]
+    assert [one["outcome"] for one in lines] == ["would_be_dead", "would_wait"]
+    assert "invalid_body" in lines[0]["trouble"]
     assert len(_json("list", *_options(folder))["causes"]) == 2
     assert [one["outcome"] for one in _json(*options, "--timeout", "0")["messages"]] == ["trying"] * 2
     sheet = _json("show", f"{TOPIC}/0/7", *_options(folder))
-    assert (sheet["state"], sheet["resolved_by"]) == ("waiting", "小李")
+    assert (sheet["state"], sheet["resolved_by"]) == ("waiting", "operator/小李")
     assert _json(*options)["messages"] == []
 
 
@@ -83,7 +85,36 @@ def test_given_up_in_order_and_with_a_reason(folder: Path) -> None:
     assert [one["outcome"] for one in _json(*options, "--all", "--dry-run")["messages"]] == ["would_be_discarded"] * 2
     assert _run(*options, "--stream", "TB1").exit_code == 0
     sheet = _json("show", f"{TOPIC}/0/8", *_options(folder))
-    assert (sheet["state"], sheet["resolved_by"], sheet["note"]) == ("discarded", "小李", "测试")
+    assert (sheet["state"], sheet["resolved_by"], sheet["note"]) == ("discarded", "operator/小李", "测试")
+    assert "运维 小李" in aftersales("dlq", "show", f"{TOPIC}/0/8", *_options(folder), "--lang", "zh").out
+
+
+def test_who_did_what_and_why_is_told_in_the_log(folder: Path) -> None:
+    """Redriving and giving up are operations of the service's log that name the messages; a dry run is none."""
+    who, options = ("--by", "小李", "--reason", "修好了"), _options(folder)
+    _run("redrive", f"{TOPIC}/0/7", *who, *options, "--timeout", "0")
+    _run("discard", "--all", *who, *options)
+    _run("redrive", "--all", "--dry-run", *options)
+    shown = aftersales("operations", "list", "--json", *_options(folder))
+    told = [
+        (one["kind"], one["by"], one["reason"], one["options"], one["outcome"])
+        for one in msgspec.json.decode(shown.out)["operations"]
+    ]
+    first, second = f"{TOPIC}/0/7", f"{TOPIC}/0/8"
+    who_did = ("operator/小李", "修好了")
+    assert told == [
+        ("discard", *who_did, {"messages": [second]}, {"discarded": 0, "refused": [second]}),
+        ("redrive", *who_did, {"messages": [first]}, {"redriven": 1}),
+    ]
+
+
+def test_a_dry_run_tells_what_would_be_recorded(tmp_path: Path) -> None:
+    """Messages that can be handled by now are told with their consequences, as over HTTP."""
+    message = parked(1).message
+    readable = msgspec.structs.replace(message, value=EXAMPLE.read_bytes().replace(b"TB1001", b"TB1"))
+    left_behind(migrated(tmp_path, ["liability"]), parked(1, message=readable), behind(2))
+    told = aftersales("dlq", "redrive", "--all", "--dry-run", *_options(tmp_path), "--lang", "en")
+    assert (told.status, "would be handled" in told.out) == (0, True), told.out + told.err
 
 
 @pytest.mark.parametrize(
@@ -235,7 +266,7 @@ def test_a_dry_run_knows_what_would_be_dead_again(folder: Path) -> None:
     told = aftersales("dlq", "redrive", "--all", "--dry-run", *_options(folder), "--lang", "en")
     assert told.status == 1
     assert "would be dead again" in told.out
-    assert "would be redriven" not in told.out
+    assert "would be handled" not in told.out
 
 
 @pytest.mark.parametrize("mode", [("--dry-run",), ("--by", "x", "--reason", "y")])

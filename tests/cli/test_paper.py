@@ -37,6 +37,25 @@ def test_every_field_of_every_event_is_said_or_left_out_on_purpose() -> None:
     assert LABELS.keys() - {field for _, field in _fields()} == set()
 
 
+def test_every_event_has_a_name() -> None:
+    """No timeline says `exception.raised`."""
+    assert EVENT_TYPES.keys() - load_policy().texts.events.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"reason": "confirmed_failed"}, "reason finance found that it was not paid"),
+        ({"reason": "quality"}, "reason Quality problem"),
+        ({"reason": "the door is too thin"}, "reason the door is too thin"),
+        ({"kind": "insurance_second", "amount_fen": 1000}, "kind second insurance result; amount 10.00 yuan"),
+    ],
+)
+def test_codes_are_named_and_words_of_people_stay(data: dict[str, Any], told: str) -> None:
+    """Why a payout failed is a code, why a buyer is unhappy is not."""
+    assert said(ENGLISH, data).lower() == told.lower()
+
+
 @pytest.mark.parametrize("language", Language)
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_reads_as_words(example: Path, language: Language) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import FilePayload, Page, expect
 from services.console.pages.case import live
 from tests.console.browser import Desk
 from tests.console.pages import Reader
-from tests.console.photos import photo
+from tests.console.photos import photo, photo_of
 from tests.http.server import NOW, Server
 
 HOSTILE: Final = "<script>alert(1)</script><img src=x onerror=alert(2)>\u202eevil\u202c {{ 7*7 }} 😀"
@@ -167,7 +167,7 @@ def test_photos_are_chosen_dropped_and_pasted(desk: Desk, shop: Server) -> None:
         way(page)
         expect(page.locator(".photos li")).to_have_count(number)
     expect(page.get_by_label("原因", exact=True)).to_have_value("还没写完")
-    assert page.locator(".photo img").first.evaluate("(one) => one.decode().then(() => one.naturalWidth)") == 60
+    expect(page.locator(".photo img").first).to_have_js_property("naturalWidth", 60)
     page.locator(".photo").first.click()
     viewer = page.locator("#viewer")
     expect(viewer).to_be_visible()
@@ -181,6 +181,33 @@ def test_photos_are_chosen_dropped_and_pasted(desk: Desk, shop: Server) -> None:
     page.locator(".photos li").first.get_by_role("button", name="有效", exact=True).click()
     expect(page.locator(".photos li").first).to_contain_text("有效")
     assert [one["accepted"] for one in shop.get(f"/v1/cases/{case}").body["evidence"]] == [True, None, None]
+
+
+def test_photos_that_are_not_in_view_are_not_loaded(desk: Desk, shop: Server) -> None:
+    """A case of many photos opens with the latest; earlier ones that were looked at are loaded when they are unfolded,
+    and each has its place before it is there."""
+    case = shop.case("damaged_on_arrival")
+    for number in range(10):
+        body = {"kind": "photo", "file": photo_of(shop, f"#{number}0{number}0{number}0")}
+        assert shop.command(f"/v1/cases/{case}/submit-evidence", body).status == 200
+    for evidence in ("E1", "E2"):
+        verdict = {"evidence": evidence, "accepted": True}
+        assert shop.command(f"/v1/cases/{case}/review-evidence", verdict).status == 200
+    shop.settle()
+    page = desk.person("agent", "小李")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.goto(f"/console/cases/{case}")
+    photos = page.locator("#evidence-list img[loading=lazy][decoding=async][width][height]")
+    expect(photos).to_have_count(10)
+    expect(photos.first).to_have_js_property("naturalWidth", 60)
+    earlier = {one["sha256"] for one in shop.get(f"/v1/cases/{case}").body["evidence"][:2]}
+    page.wait_for_load_state("load")
+    assert asked
+    assert not earlier & set(asked)
+    page.get_by_text("较早的 2 项").click()
+    for one in page.locator("details .photos img").all():
+        expect(one).to_have_js_property("naturalWidth", 60)
 
 
 def test_a_lost_connection_and_an_expired_session_lose_nothing(desk: Desk, shop: Server) -> None:

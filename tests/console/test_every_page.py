@@ -5,9 +5,9 @@ import re
 import pytest
 from aiohttp import web
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
-from tests.console.browser import PHONE, Desk
+from tests.console.browser import DESK, PHONE, Desk
 from tests.console.places import NOT_PAGES, PLACES, furnish
 from tests.http.server import Server
 
@@ -42,16 +42,40 @@ def test_pages_have_no_errors_and_nothing_serious_for_an_accessibility_checker(d
 
 
 @pytest.mark.usefixtures("furnished")
-def test_pages_fit_a_phone_in_english(desk: Desk) -> None:
-    """Every page is there in English, whose words are longer, and nothing is wider than a phone but tables, which
-    scroll by themselves."""
+def test_pages_fit_a_phone_in_english_and_have_nothing_serious_either(desk: Desk) -> None:
+    """Every page is there in English, whose words are longer; nothing is wider than a phone but tables, which scroll
+    by themselves; and in this shape too everybody can use it."""
     page = desk.person("store_manager", "Chen", language="en", roles="store_manager finance", size=PHONE)
-    too_wide = []
-    for path in PLACES.values():
+    found = []
+    for pattern, path in PLACES.items():
         _opened(page, path)
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            too_wide.append(path)
-    assert not too_wide
+            found.append(f"{pattern}: too wide")
+        found += [f"{pattern}: {violation}" for violation in _violations(page)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(("size", "language", "most"), [(DESK, "en", 92), (DESK, "zh", 52), (PHONE, "en", 136)])
+def test_the_head_of_a_page_is_tidy(desk: Desk, size: dict[str, int], language: str, most: int) -> None:
+    """With all roles and menus it takes a row or two, three on a phone, and the role stands at its right."""
+    roles = "store_manager team_lead agent warehouse finance"
+    page = desk.person("store_manager", "Chen", language=language, roles=roles, size=size)
+    head = page.locator("header").bounding_box()
+    role = page.locator(".working").bounding_box()
+    assert head is not None
+    assert role is not None
+    assert head["height"] <= most
+    assert role["x"] > size["width"] / 4
+    assert role["y"] < 20
+
+
+def test_keys_are_told_of(desk: Desk) -> None:
+    """Whoever asks with "?" is told which keys there are."""
+    page = desk.person("agent")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_contain_text("搜索")
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
 
 
 def _opened(page: Page, path: str) -> None:

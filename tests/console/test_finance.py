@@ -1,5 +1,6 @@
 """Pages of finance as they are asked for: lists, forms that are refused, files, and what a bill may hold."""
 
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Final
@@ -239,7 +240,9 @@ def test_corrections_are_decided_by_others(office: Office, clerk: Reader, shop: 
     assert clerk.post("/console/finance/corrections", form).headers["Location"] == made.headers["Location"]
     own = clerk.post(f"{place}/approve", {"csrf": clerk.csrf(), "key": "own"})
     assert (own.status, "own_correction" in text_of(own)) == (409, True)
+    assert re.search("disabled[^>]*>批准更正", text_of(clerk.get(place)))
     checker = Reader(shop, "finance", "小周")
+    assert f'action="{place}/approve"' in text_of(checker.get(place))
     waiting = text_of(checker.get("/console/finance/corrections?state=proposed"))
     assert "财务 老钱" in waiting
     empty = checker.post(f"{place}/decline", {"csrf": checker.csrf(), "key": "empty", "reason": ""})
@@ -263,12 +266,42 @@ def test_discrepancy_is_assigned(office: Office, clerk: Reader, lead: Reader) ->
     assert "小周" in text_of(clerk.get("/console/finance/discrepancies?owner=" + quote("小周")))
 
 
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/discrepancies/{missing}", "/assign"),
+        ("/discrepancies/{missing}", 'class="proposal"'),
+        ("/corrections", "/corrections/new"),
+        ("/corrections/new", 'class="proposal"'),
+        ("/reconciliations/preview?channel=wechat&first_day=2026-10-04&last_day=2026-10-06", 'name="first_day"'),
+    ],
+)
+def test_nobody_is_offered_a_form_that_is_refused_to_the_role(
+    office: Office, clerk: Reader, lead: Reader, path: str, form: str
+) -> None:
+    """Whoever may not give the command is told so instead."""
+    place = "/console/finance" + path.format(missing=one_of(office, "missing_at_channel"))
+    offered, told = text_of(clerk.get(place)), text_of(lead.get(place))
+    assert form in offered
+    assert form not in told
+    assert "Your role may not" in told or path == "/corrections"
+
+
 def test_month_that_cannot_be_closed_says_why(clerk: Reader) -> None:
     """A month that is not over has no button; sent all the same, the API's refusal is shown."""
     page = "/console/finance/periods/2026-11"
     assert "/close" not in text_of(clerk.get(page))
     refused = clerk.post(f"{page}/close", {"csrf": clerk.csrf(), "key": "early"})
     assert (refused.status, "month_not_over" in text_of(refused)) == (409, True)
+
+
+def test_whoever_prepares_a_month_has_seen_its_remarks(office: Office, clerk: Reader) -> None:
+    """A form without the tick is shown again, and nothing is prepared."""
+    page = "/console/finance/periods/2026-10"
+    assert 'name="seen"' in text_of(clerk.get(page))
+    again = clerk.post(f"{page}/prepare", {"csrf": clerk.csrf(), "key": "unseen"})
+    assert (again.status, "请先看过提示" in text_of(again)) == (422, True)
+    assert office.get("/v1/periods/2026-10/report")["prepared_by"] == ""
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def drop(page: Page, files: dict[str, str]) -> None:
 
 
 def test_a_month_is_reconciled_corrected_and_closed(desk: Desk, request: pytest.FixtureRequest) -> None:
-    """Bills are dropped, compared and explained; a second person approves what the first proposed; the month is closed
-    and comes out the same once more."""
+    """Bills are dropped, compared and explained; a second person approves what the first proposed, and closes the month
+    that the first prepared; it comes out the same once more."""
     language = request.node.callspec.params["office"]
     at = LANGUAGES.index(language)
 
@@ -78,8 +78,8 @@ def test_a_month_is_reconciled_corrected_and_closed(desk: Desk, request: pytest.
     propose(clerk, say, "5")
     assert "2.00" in clerk.locator("main .notice.bad").inner_text(), "the API tells that it does not balance"
     propose(clerk, say, "3")
-    clerk.get_by_role("button", name=say_command(desk, language, "approve_correction")).click()
-    expect(clerk.locator("main .notice.bad code")).to_have_text("own_correction")
+    expect(clerk.get_by_role("button", name=say_command(desk, language, "approve_correction"))).to_be_disabled()
+    expect(clerk.locator("#why-not")).to_contain_text("K1")
     correction = clerk.locator("h1").inner_text().split()[1]
 
     checker = desk.person("finance", "小周", language=language)
@@ -90,8 +90,22 @@ def test_a_month_is_reconciled_corrected_and_closed(desk: Desk, request: pytest.
     expect(checker.locator("h1 .badge")).to_have_text(CORRECTION_STATES["approved"][at])
     assert correction == "K1"
 
+    close = say("close_month", month="2026-10")
+    clerk.goto("/console/finance/periods/2026-10")
+    expect(clerk.get_by_role("button", name=close)).to_be_disabled()
+    prepare = clerk.get_by_role("button", name=say("prepare_month", month="2026-10"))
+    prepare.click()
+    expect(clerk.get_by_role("checkbox")).to_be_focused()
+    clerk.get_by_role("checkbox").check()
+    prepare.click()
+    expect(clerk.locator(".close-month .notice")).to_contain_text(say("second_person_closes"))
+    expect(clerk.get_by_role("button", name=close)).to_be_disabled()
+    expect(clerk.locator("#why-close_period")).to_contain_text("2026-10")
+
     checker.goto("/console/finance/periods/2026-10")
-    checker.get_by_role("button", name=say("close_month", month="2026-10")).click()
+    expect(checker.locator(".close-month .notice")).to_contain_text("老钱")
+    checker.locator("form", has=checker.get_by_role("button", name=close)).get_by_role("checkbox").check()
+    checker.get_by_role("button", name=close).click()
     expect(checker.locator("h1 .badge")).to_have_text(PERIOD_STATES["closed"][at])
     checker.get_by_role("link", name=say("check_month")).click()
     expect(checker.locator("main .notice.good")).to_contain_text(say("same_report"))

@@ -37,7 +37,8 @@ def test_a_sample_shop_that_cannot_be_loaded_says_so(shop: Server, monkeypatch: 
 
 
 def test_a_newcomer_loads_the_sample_shop_and_is_shown_around(desk: Desk, shop: Server) -> None:
-    """The offer, the progress, the tour with the role to work in, and its end; nothing is loaded a second time."""
+    """The offer, the progress, the tour, whose buttons change the role and lead to where something is tried, its
+    end and its way back; nothing is loaded a second time."""
     page = desk.person("store_manager", "小王", roles="store_manager team_lead agent warehouse finance")
     expect(page.locator(".welcome")).to_contain_text("现在还没有订单")
     page.get_by_role("button", name="载入示例店铺").click()
@@ -50,11 +51,12 @@ def test_a_newcomer_loads_the_sample_shop_and_is_shown_around(desk: Desk, shop: 
     assert manager.post("/console/first-run", {"csrf": manager.csrf()}).headers["Location"] == "/console/"
     assert len(shop.get("/v1/cases?limit=500").body["items"]) == cases
     manager.close()
-    page.locator(".tour > li").nth(0).get_by_role("link", name="例如").click()
+    page.get_by_role("button", name="以客服身份开始").first.click()
     expect(page.locator("#field-problem")).to_be_visible()  # an order that nobody complained of
+    expect(page.locator(".person")).to_contain_text("客服")
     expect(page.locator(".notice.warn")).to_have_count(0)
-    page.go_back()
-    page.get_by_role("button", name="切换为仓库").click()
+    page.locator(".brand").click()
+    page.get_by_role("button", name="以仓库身份开始").click()
     page.wait_for_url("**/console/cases?stage=return_to_inspect")
     expect(page.locator(".person")).to_contain_text("仓库")
     page.locator("tbody th a").first.click()
@@ -62,3 +64,5 @@ def test_a_newcomer_loads_the_sample_shop_and_is_shown_around(desk: Desk, shop: 
     page.locator(".brand").click()
     page.get_by_role("button", name="不再显示").click()
     expect(page.locator(".welcome")).to_have_count(0)
+    page.get_by_role("button", name="导览").click()
+    expect(page.locator(".tour > li")).to_have_count(4)

@@ -10,10 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from services.console.formatting import percent
+from services.console.formatting import money, percent
 from services.console.pages.indicators import RATES, WELL, WRONG
 from services.kernel.long_work import told_nobody
-from services.kernel.money import yuan
 from tests.console.browser import PHONE, Desk
 from tests.console.pages import Reader, text_of
 from tests.http.server import Server
@@ -50,11 +49,19 @@ def test_figures_are_those_of_the_api(busy: Server, lead: Reader) -> None:
     assert percent(told["satisfaction"]["satisfied"]["bp"]) in page.partition('id="satisfaction"')[2]
     agents = page.partition('id="agents"')[2]
     for row in told["agents"]:
-        assert f'<strong><span class="figure">{yuan(row["total_fen"])}</span></strong>' in agents
+        assert f'<strong><span class="figure">{money(row["total_fen"])}</span></strong>' in agents
     carriers = page.partition('id="carriers"')[2].partition("</section>")[0]
     for row in told["carriers"]:
         assert percent(row["loss"]["bp"]) in carriers
         assert f"party=courier/{row['carrier']}" in carriers
+
+
+def test_the_case_rate_leads_to_its_cases(busy: Server, lead: Reader) -> None:
+    """The cases of the month are as many as the rate counts."""
+    link = re.search(r'<a href="(/console/cases\?month=[^"]+)">', text_of(lead.get("/console/indicators")))
+    assert link is not None
+    counted = busy.get("/v1/indicators", "team_lead").body["case_rate"]["numerator"]
+    assert f"<strong>共 {counted} 条</strong>" in text_of(lead.get(link[1]))
 
 
 def test_the_trend_is_of_several_months(busy: Server, lead: Reader) -> None:

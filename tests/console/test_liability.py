@@ -1,8 +1,10 @@
 """Who bore what: from bars to cases to events, what is owed, and charts, in a shop in the middle of its work."""
 
+import csv
 import re
 from collections.abc import Iterator
 from html import unescape
+from io import StringIO
 from typing import Any, Final
 
 import msgspec
@@ -10,10 +12,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from services.console import exporting
 from services.console.charts import FULL, is_month, length, month_after, months_up_to
+from services.console.formatting import money
 from services.console.pages.liability import GROUPINGS, LINES
 from services.kernel.long_work import told_nobody
-from services.kernel.money import yuan
 from tests.console.browser import PHONE, Desk
 from tests.console.pages import Reader, text_of
 from tests.http.server import Server, order_body
@@ -51,7 +54,7 @@ def rows(page: str, table: str = "") -> list[tuple[str, list[str]]]:
 
 def figures_of(row: dict[str, Any], *names: str) -> list[str]:
     """What a row of the API looks like: amounts, and the number of cases."""
-    return [str(row[name]) if name == "cases" else yuan(row[name]) for name in names]
+    return [str(row[name]) if name == "cases" else money(row[name]) for name in names]
 
 
 def drawn(page: str) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def test_bars_and_their_cases_come_to_what_the_api_says(busy: Server, finance: R
         address = unescape(re.findall(r'href="([^"]+)"', source)[0])
         *_, of_cases = rows(text_of(finance.get(address)))
         assert of_cases[1][0] == figures[0]
-        assert of_cases[1][-1] == yuan(row["net_fen"])
+        assert of_cases[1][-1] == money(row["net_fen"])
 
 
 @pytest.mark.parametrize("measure", ["loss", "recovered"])
@@ -83,11 +86,57 @@ def test_the_chart_and_its_table_say_the_same(busy: Server, finance: Reader, by:
     trends = busy.get(f"/v1/statements/losses?by={by}").body["trends"]
     page = text_of(finance.get(f"/console/liability?by={by}&trend={measure}"))
     amounts = [one[f"{measure}_fen"] for one in trends]
-    assert [figures for _, figures in rows(page, "trend-table")] == [[yuan(fen) for fen in one] for one in amounts]
+    assert [figures for _, figures in rows(page, "trend-table")] == [[money(fen) for fen in one] for one in amounts]
     lines = [one["values"] for one in drawn(page)["series"]]
     assert lines[:LINES] == amounts[:LINES]
     assert len(lines) <= LINES + 1
     assert [sum(month) for month in zip(*lines, strict=True)] == [sum(month) for month in zip(*amounts, strict=True)]
+
+
+def files(reader: Reader, page: str) -> tuple[list[list[str]], list[dict[str, Any]]]:
+    """Both files that a page leads to: the lines of the table, and the rows for machines."""
+    links = re.findall(r'href="(/console/liability[^"]*/export\?[^"]+)"', page)
+    table, lines = [reader.get(unescape(link)) for link in links]
+    assert (table.status, lines.status) == (200, 200)
+    told = [msgspec.json.decode(line) for line in lines.raw.splitlines()]
+    return list(csv.reader(StringIO(table.raw.decode("utf-8-sig")))), told
+
+
+@pytest.mark.parametrize(
+    ("query", "group"), [("by=party", ""), ("by=party", "production"), ("by=month&first_month=2026-09", "2026-10")]
+)
+def test_files_of_losses_hold_what_is_shown(
+    busy: Server, finance: Reader, monkeypatch: pytest.MonkeyPatch, query: str, group: str
+) -> None:
+    """Bars, and the cases behind one over as many pages as it takes, can be had as files with the API's figures."""
+    monkeypatch.setattr(exporting, "PAGE_ROWS", 2)
+    told = busy.get(f"/v1/statements/losses?{query}").body
+    table, lines = files(finance, text_of(finance.get(f"/console/liability?{query}")))
+    assert lines == told["rows"]
+    assert table[0][:2] == ["分组", "损失(元)"]
+    assert [row[1] for row in table[1:]] == [plain(row["loss_fen"]) for row in told["rows"]]
+    behind = f"{query}&group={group}"
+    cases = busy.get(f"/v1/statements/losses/cases?{behind}&limit=500").body["items"]
+    table, lines = files(finance, text_of(finance.get(f"/console/liability/cases?{behind}")))
+    assert lines == cases
+    assert [(row[0], row[-1]) for row in table[1:]] == [(one["case_id"], plain(one["net_fen"])) for one in cases]
+
+
+def test_files_of_recoveries_hold_what_is_shown(busy: Server, finance: Reader) -> None:
+    """Each party with what it owes, by age, in one line."""
+    told = busy.get("/v1/statements/recoveries").body["parties"]
+    assert told
+    table, lines = files(finance, text_of(finance.get("/console/liability/recoveries")))
+    assert [(one["party"], one["days_0_30_fen"]) for one in lines] == [
+        (one["party"], one["ageing"]["days_0_30_fen"]) for one in told
+    ]
+    owed = table[0].index("尚欠(元)")
+    assert [row[owed] for row in table[1:]] == [plain(one["closing_fen"]) for one in told]
+
+
+def plain(fen: int) -> str:
+    """An amount in yuan as files have it."""
+    return f"{'-' if fen < 0 else ''}{abs(fen) // 100}.{abs(fen) % 100:02}"
 
 
 def test_an_address_keeps_what_was_chosen(busy: Server, finance: Reader) -> None:
@@ -97,7 +146,7 @@ def test_an_address_keeps_what_was_chosen(busy: Server, finance: Reader) -> None
     told = busy.get(f"/v1/statements/losses?{chosen}").body
     assert told["total"]["cases"] == 1
     [(bar, figures), _] = rows(page, "bars")
-    assert figures[0] == yuan(told["total"]["loss_fen"])
+    assert figures[0] == money(told["total"]["loss_fen"])
     for typed in ('value="2026-09"', 'value="courier"', 'value="transit_damage" selected'):
         assert typed in page
     address = unescape(re.findall(r'href="([^"]+)"', bar)[0])
@@ -132,6 +181,8 @@ def test_months_that_are_none_are_told_at_the_field(finance: Reader, query: str,
         ("/console/liability?by=colour", 422),
         ("/console/liability?trend=net", 404),
         ("/console/liability/cases?by=party", 422),
+        ("/console/liability/cases/export?by=party", 422),
+        ("/console/liability/export?format=xls", 404),
         ("/console/liability/recoveries?month=2027-01", 422),
         ("/console/liability/parties/nobody/", 404),
     ],
@@ -146,16 +197,16 @@ def test_what_is_owed_and_where_it_is_recorded(busy: Server, finance: Reader) ->
     told = busy.get("/v1/statements/recoveries").body
     page = text_of(finance.get("/console/liability/recoveries"))
     *owing, total = rows(page, "bars")
-    assert [figures[0] for _, figures in owing] == [yuan(row["closing_fen"]) for row in told["parties"]]
-    assert total[1][0] == yuan(told["total"]["closing_fen"])
+    assert [figures[0] for _, figures in owing] == [money(row["closing_fen"]) for row in told["parties"]]
+    assert total[1][0] == money(told["total"]["closing_fen"])
     for row in told["parties"]:
         assert f'href="/console/liability/parties/{row["party"]}"' in page
         statement = busy.get(f"/v1/statements/parties/{row['party']}").body
         paper = text_of(finance.get(f"/console/liability/parties/{row['party']}"))
         assert [figures[2] for _, figures in rows(paper, "by-case")] == [
-            yuan(case["closing_fen"]) for case in statement["cases"]
+            money(case["closing_fen"]) for case in statement["cases"]
         ]
-        assert rows(paper, "by-event")[-1][1][-1] == yuan(row["closing_fen"])
+        assert rows(paper, "by-event")[-1][1][-1] == money(row["closing_fen"])
         form = unescape(re.findall(r'href="([^"]+/do/record-recovery[^"]+)"', paper)[0]).partition("#")[0]
         assert f'value="{row["party"]}" selected' in text_of(finance.get(form))
 

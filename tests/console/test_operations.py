@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
-from services.console.pages.operations.overview import Sample, chart, together
+from services.console.navigation import EVERYBODY, OPERATIONS
+from services.console.pages.operations.overview import together
+from services.console.pages.operations.time import MONTHS, days_of
 from services.console.pages.operations.what_if import mistakes
 from tests.cli.parked import TOPIC, early, parked
 from tests.console.pages import Reader, text_of
@@ -32,9 +35,7 @@ def test_samples_of_all_consumers_are_drawn_as_one() -> None:
     first = {"samples": [{"time": then, "behind": 2, "seconds": 1.0}, {"time": later, "behind": 0, "seconds": 0.0}]}
     second = {"samples": [{"time": later, "behind": 3, "seconds": 9.5}]}
     samples = together([first, second])
-    assert samples == [Sample(then, 2, 1.0), Sample(later, 3, 9.5)]
-    assert [one.clock for one in samples] == ["09:00:00", "09:00:05"]
-    assert chart(samples, "behind", "oldest")["data"][1:] == [[2, 3], [1.0, 9.5]]
+    assert [(one.clock, one.behind, one.seconds) for one in samples] == [("09:00:00", 2, 1.0), ("09:00:05", 3, 9.5)]
 
 
 def test_mistakes_of_a_policy_stand_at_their_lines() -> None:
@@ -45,8 +46,9 @@ def test_mistakes_of_a_policy_stand_at_their_lines() -> None:
         "policy": {"zh": "…", "en": "is no mapping"},
         "begin": {"zh": "…", "en": "no such day"},
     }
-    found = [(one.line, one.stands) for one in mistakes("x: 1\npromise: 2\n", said)]
-    assert found == [(None, ""), (1, "x: 1"), (2, "promise: 2")]
+    told = mistakes("x: 1\npromise: 2\n", said)
+    assert [(one.line, one.stands) for one in told] == [(None, ""), (1, "x: 1"), (2, "promise: 2")]
+    assert told[1].why == {"zh": "…", "en": "unknown key 'x'"}
 
 
 def test_dead_letters_are_previewed_before_anything_is_done(shop: Server, boss: Reader) -> None:
@@ -130,13 +132,53 @@ def test_a_case_as_it_was_without_scripts(shop: Server, boss: Reader) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/dead-letters", "/runs", "/start/verify", "/what-if", "/audit", "/runs/20260101T000000Z-cases-verify"]
+    ("first", "days", "begins"),
+    [
+        ("2026-11-20", 1, "2026-11-20"),
+        ("2026-11-17", 4, "2026-11-17"),
+        ("2026-09-02", 32, "2026-09-30"),
+        ("2020-01-01", 31 + MONTHS, "2024-10-31"),
+        ("2026-12-01", 1, "2026-11-20"),
+    ],
+)
+def test_balances_are_told_since_there_are_any(first: str, days: int, begins: str) -> None:
+    """A shop of yesterday has two days to go through, not two years of nothing."""
+    told = days_of(date.fromisoformat(first), date(2026, 11, 20))
+    assert (len(told), told[0].isoformat(), told[-1].isoformat()) == (days, begins, "2026-11-20")
+
+
+@pytest.mark.parametrize(
+    "path", ["/dead-letters", "/runs", "/start/verify", "/what-if", "/audit", "/runs/20260101T000000Z-cases-verify"]
 )
 def test_pages_are_the_managers(shop: Server, path: str) -> None:
     """Who may not operate is told so by the API, whatever the address."""
     agent = Reader(shop, "agent", language="en")
     assert agent.get(f"/console/operations{path}").status in (403, 404)
     agent.close()
+
+
+@pytest.mark.parametrize("role", [*EVERYBODY])
+def test_everybody_is_shown_what_the_api_answers(shop: Server, role: str) -> None:
+    """Of the pages of operations each role sees those that it may ask for, no more and no fewer."""
+    reader = Reader(shop, role, language="en")
+    allowed = [one.path for one in OPERATIONS if reader.get(one.path).status == 200]
+    tabs = text_of(reader.get(allowed[0])).partition('<nav class="tabs"')[2].partition("</nav>")[0]
+    assert re.findall(r'href="([^"]*)"', tabs) == allowed
+    reader.close()
+
+
+def test_who_redrove_what_and_why_stands_in_the_audit(shop: Server, boss: Reader) -> None:
+    """Giving messages up is told with who, when, why and which, and leads to the operation and the messages."""
+    set_aside(shop, parked(21, stream="TB7", error=HOSTILE))
+    asked = {"stream": "TB7", "csrf": boss.csrf(), "key": "audit", "reason": HOSTILE}
+    assert boss.post(f"{PLACE}/redrive", asked).status == 200
+    audit = text_of(boss.get("/console/operations/audit?service=liability&type=operation."))
+    assert HOSTILE not in audit
+    for told in ("Redrive dead letters", "&lt;script&gt;", f"message?place={TOPIC}/0/27", "Chen"):
+        assert told in audit
+    run = re.findall(r'href="(/console/operations/runs/[^"]*-liability-redrive)"', audit)[0]
+    assert f"{TOPIC}/0/27" in text_of(boss.get(run))
+    assert "Redrive dead letters" in text_of(boss.get("/console/operations/runs?kind=redrive"))
 
 
 def test_a_file_is_passed_on(shop: Server, boss: Reader) -> None:

@@ -30,7 +30,7 @@ def test_a_day_in_chinese(desk: Desk, shop: Server) -> None:
     shop.settle()
     page = desk.person("store_manager", "老陈")
     page.get_by_role("link", name="运维").click()
-    expect(page.locator("#lag .notice.good")).to_have_text("全部处理完,没有落后。")
+    expect(page.locator("#lag .notice.good")).to_have_text("没有消费者落后。")
     expect(page.locator("#lag canvas").first).to_be_visible()
 
     page.get_by_role("link", name="操作", exact=True).click()

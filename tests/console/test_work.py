@@ -17,6 +17,7 @@ from aiohttp import web
 from services.console import exporting
 from services.console.api import ApiAway
 from services.console.page import ask
+from services.console.templating import rounded
 from services.console.work_lists import WORK_LISTS
 from services.kernel.actor import STAFF
 from services.kernel.long_work import told_nobody
@@ -99,6 +100,7 @@ def test_a_list_that_cannot_be_counted_is_shown_without_a_number(
     [
         ("cases?status=open", "/v1/cases?status=open", "case_id"),
         ("cases?status=open&due=4&assigned=no", "/v1/cases?status=open&assigned=no", "case_id"),
+        ("cases?month=2026-10&urgent=no", "/v1/cases?urgent=no", "case_id"),
         ("cases?problem=damaged_on_arrival&urgent=no", "/v1/cases?problem=damaged_on_arrival&urgent=no", "case_id"),
         ("payouts?status=succeeded", "/v1/payouts?status=succeeded", "payout"),
         ("exceptions", "/v1/exceptions", "case_id"),
@@ -168,6 +170,8 @@ def test_a_table_never_holds_a_formula(shop: Server, person: Person) -> None:
         ("/console/cases?status=lost", 422),
         ("/console/cases/export?status=lost", 422),
         ("/console/cases?due=soon", 422),
+        ("/console/cases?month=2026-13", 422),
+        ("/console/cases?month=9999-12", 422),
         ("/console/cases/export?format=xls", 404),
     ],
 )
@@ -176,46 +180,77 @@ def test_a_filter_that_is_none_is_refused(agent: Reader, path: str, status: int)
     assert agent.get(path).status == status
 
 
-def _searched(shop: Server) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def known(busy: Server) -> dict[str, str]:
     """Things to search for, by what they are."""
-    coming, paid = case_at(shop, "return_to_inspect"), rows(shop, "/v1/payouts?status=succeeded&limit=1")[0]
-    case = shop.get(f"/v1/cases/{coming['case_id']}").body
+    coming, paid = case_at(busy, "return_to_inspect"), rows(busy, "/v1/payouts?status=succeeded&limit=1")[0]
+    case = busy.get(f"/v1/cases/{coming['case_id']}").body
+    sent = busy.get(f"/v1/cases/{case_at(busy, 'reshipment_under_way')['case_id']}").body
+    [under_way] = [one for one in sent["reshipments"] if one["tracking_no"]]
+    line = {"line_id": "L1", "sku": "唯一（大）", "kind": "product", "quantity": 1, "paid_fen": 900, "unit_cost_fen": 1}
+    own = busy.case("logistics_delay", order_id=busy.order(lines=[line]), channel_refund_id="CR-Own-1")
+    for command, body in (
+        ("assess-cause", {"cause": "lost_in_transit"}),
+        ("propose-compensation", {"kind": "cash", "amount_fen": 500}),
+        ("record-buyer-reply", {"proposal": "P1", "accepted": True}),
+        ("pay-compensation", {"proposal": "P1", "payment_ref": "PAY-Own-1"}),
+    ):
+        assert busy.command(f"/v1/cases/{own}/{command}", body).status == 200
+    busy.settle()
     return {
         "order": coming["order_id"],
         "case": coming["case_id"],
         "waybill": case["returns"][0]["tracking_no"],
         "return": case["returns"][0]["return_id"],
+        "reshipped": sent["case_id"],
+        "reshipment": under_way["reshipment"],
+        "reshipment_waybill": under_way["tracking_no"],
         "channel_ref": paid["channel_ref"],
         "paid": paid["case_id"],
         "payout": paid["payout"],
+        "own": own,
     }
 
 
+_INSPECTION = "/console/cases/{case}/do/receive-return?return_id={return}#form"
+_DELIVERY = "/console/cases/{reshipped}/do/confirm-delivery?reshipment={reshipment}#form"
+
+
+@pytest.mark.parametrize("role", ["agent", "warehouse"])
 @pytest.mark.parametrize(
     ("typed", "place"),
     [
         ("{order}", "/console/orders/{order}"),
         ("{case}", "/console/cases/{case}"),
         ("  {case}\t\r\n", "/console/cases/{case}"),
-        ("{waybill}", "/console/cases/{case}/do/receive-return?return_id={return}#form"),
-        ("lower {waybill}", "/console/cases/{case}/do/receive-return?return_id={return}#form"),
-        ("wide {waybill}", "/console/cases/{case}/do/receive-return?return_id={return}#form"),
+        ("{waybill}", _INSPECTION),
+        ("lower {waybill}", _INSPECTION),
+        ("wide {waybill}", _INSPECTION),
+        ("wide \u3000{waybill}\u3000\n", _INSPECTION),
+        ("{reshipment_waybill}", _DELIVERY),
+        ("wide {reshipment_waybill}", _DELIVERY),
         ("{channel_ref}", "/console/cases/{paid}"),
         ("{payout}", "/console/cases/{paid}"),
+        ("cr-OWN-1", "/console/cases/{own}"),
+        (" pay-own-1", "/console/cases/{own}"),
+        ("唯一（大）", "/console/cases/{own}"),
     ],
 )
-def test_one_hit_is_gone_to(busy: Server, agent: Reader, typed: str, place: str) -> None:
+def test_one_hit_is_gone_to(
+    busy: Server, person: Person, known: dict[str, str], role: str, typed: str, place: str
+) -> None:
     """Whatever number of an order or a case is typed or scanned, in small, capital or wide letters, opens its page; a
-    parcel that came back opens its inspection."""
-    known = _searched(busy)
-    how, _, what = typed.rpartition(" ") if typed.startswith(("lower", "wide")) else ("", "", typed)
+    parcel that came back opens its inspection, and one that is on its way its delivery."""
+    how, _, what = typed.partition(" ") if typed.startswith(("lower", "wide")) else ("", "", typed)
     wanted = what.format_map(known)
     if how == "lower":
         wanted = wanted.lower()
     if how == "wide":
-        wanted = "".join(chr(ord(sign) + 0xFEE0) for sign in wanted)
-    answer = agent.get(f"/console/search?q={_quoted(wanted)}")
+        wanted = "".join(chr(ord(sign) + 0xFEE0) if "!" <= sign <= "~" else sign for sign in wanted)
+    reader = person(role)
+    answer = reader.get(f"/console/search?q={_quoted(wanted)}")
     assert (answer.status, answer.headers["Location"]) == (303, place.format_map(known))
+    assert reader.get(answer.headers["Location"].partition("#")[0]).status == 200
 
 
 @pytest.mark.parametrize(
@@ -236,8 +271,61 @@ def test_a_search_with_several_hits_or_none_says_so(agent: Reader, typed: str, s
     assert said in text_of(answer)
 
 
+def test_a_half_read_barcode_opens_nothing(known: dict[str, str], person: Person) -> None:
+    """How a waybill begins is shown as what it is: the parcel that it may be is not opened for inspection by itself."""
+    answer = person("warehouse").get(f"/console/search?q={known['waybill'][:-1]}")
+    assert answer.status == 200
+    assert "开头相符" in text_of(answer)
+
+
+@pytest.mark.parametrize(("role", "focused", "opens"), [("warehouse", True, False), ("agent", False, True)])
+def test_whoever_scans_begins_with_the_search_box(
+    busy: Server, person: Person, role: str, focused: bool, opens: bool
+) -> None:
+    """The warehouse scans parcel after parcel; who may open no case is not asked to."""
+    reader = person(role)
+    for path in ("/console/", f"/console/cases/{case_at(busy, 'return_to_inspect')['case_id']}?done=receive_return"):
+        box = re.search(r'<input id="search"[^>]+>', text_of(reader.get(path)))
+        assert box is not None
+        assert ("autofocus" in box[0]) == focused
+    assert ('href="/console/new-case"' in text_of(reader.get("/console/"))) == opens
+
+
+def test_finance_goes_from_a_payout_to_its_confirmation(busy: Server, person: Person) -> None:
+    """A payout that waits has its next step beside it, for who may take it."""
+    [payout, *_] = rows(busy, "/v1/payouts?status=requested")
+    step = f"/console/cases/{payout['case_id']}/do/confirm-payout?payout="
+    assert step in text_of(person("finance").get("/console/payouts?status=requested"))
+    assert step not in text_of(person("agent").get("/console/payouts?status=requested"))
+
+
+def test_amounts_are_written_with_commas(busy: Server, person: Person) -> None:
+    """As everybody in a Chinese shop writes them."""
+    assert '<span class="figure">1,299.00</span>' in text_of(person("finance").get("/console/payouts"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.4, 0), (59.6, 60), (3_599, 3_600), (7_195, 7_200), (7_000, 6_840), (255_744, 259_200)]
+)
+def test_what_is_left_of_a_promise_is_rounded(seconds: float, told: int) -> None:
+    """A moment after it was made, a promise of two hours has two hours left, not 1.9."""
+    assert rounded(seconds) == told
+
+
 def _quoted(text: str) -> str:
     return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+@pytest.mark.parametrize("path", ["payouts", "exceptions"])
+@pytest.mark.parametrize(("role", "tabs"), [("finance", 10), ("team_lead", 10), ("agent", 0), ("warehouse", 0)])
+def test_money_is_among_the_pages_of_finance(busy: Server, person: Person, path: str, role: str, tabs: int) -> None:
+    """Whoever sees finance gets from payouts to its other pages; nobody else is led there."""
+    page = text_of(person(role).get(f"/console/{path}"))
+    shown = re.findall(r"<a [^>]+>", page.partition('<nav class="tabs"')[2].partition("</nav>")[0])
+    assert len(shown) == tabs
+    assert [one for one in shown if "aria-current" in one] == [
+        '<a href="/console/payouts" aria-current="page">' for _ in range(tabs and path == "payouts")
+    ]
 
 
 def test_many_are_approved_once_each(busy: Server, person: Person) -> None:
@@ -322,10 +410,22 @@ def test_a_case_about_an_unknown_order(shop: Server, person: Person) -> None:
     refused = agent.post("/console/new-case", {**case, "problem": "no_such", "description": " "})
     assert refused.status == 422
     assert 'id="wrong-problem"' in text_of(refused) or 'id="wrong-description"' in text_of(refused)
+    many = {**case, "problem": "damaged_on_arrival", "description": "坏了", "quantity-L1": "3"}
+    for key, body, field, said in (
+        ("c3", many, "quantity-L1", ""),
+        ("c4", {**many, "quantity-L1": "二", "description": ""}, "quantity-L1", "请填整数"),
+        ("c5", {**many, "quantity-L1": "二", "description": ""}, "description", "请填写"),
+        ("c6", {**many, "quantity-L1": "x", "channel_refund_id": "9" * 65}, "channel_refund_id", "最多 64 个字符"),
+    ):
+        refused = agent.post("/console/new-case", {**body, "key": key})
+        assert refused.status in (409, 422)
+        assert f'id="wrong-{field}" role="alert">{said}' in text_of(refused)
     typed = {**case, "key": "c2", "problem": "damaged_on_arrival", "description": "面板破损", "urgent": "yes"}
+    typed["take"] = "yes"
     opened = agent.post("/console/new-case", typed)
     assert agent.post("/console/new-case", typed).headers["Location"] == opened.headers["Location"]
     assert opened.headers["Location"] == "/console/cases/HAND1-1?done=open_case"
     told = shop.get("/v1/cases/HAND1-1").body
     assert told["urgent"]
+    assert told["assignee"] == "小李"
     assert [(line["line_id"], line["quantity"]) for line in told["lines"]] == [("L1", 1)]

@@ -1,8 +1,11 @@
 """Days of an agent, a lead and the warehouse at their lists, in browsers."""
 
+from functools import partial
+
 import pytest
 from playwright.sync_api import Page, expect
 
+from services.console.texts import LANGUAGES, catalogue
 from services.kernel.long_work import told_nobody
 from tests.console.browser import PHONE, Desk
 from tests.http.server import Server
@@ -76,11 +79,26 @@ def test_filters_live_in_the_address(desk: Desk, busy: Server) -> None:
     assert page.locator("tbody th").all_inner_texts() == cases
 
 
-def test_a_lead_approves_many_by_keys(desk: Desk, busy: Server) -> None:
+@pytest.fixture
+def two_wait(busy: Server) -> Server:
+    """A shop in which two compensations wait for a lead."""
+    waiting = busy.get("/v1/cases?status=open&approver=team_lead").body["items"]
+    for _ in range(2 - len(waiting)):
+        case_id = busy.case()
+        offer = {"kind": "cash", "amount_fen": 8000}
+        proposed = busy.command(f"/v1/cases/{case_id}/propose-compensation", offer, "agent/小王")
+        assert proposed.status == 200, proposed.raw
+    busy.settle()
+    return busy
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_lead_approves_many_by_keys(desk: Desk, two_wait: Server, language: str) -> None:
     """A lead ticks by keys, sees the sum, approves all at once, and is told what became of each; one that a colleague
     declined meanwhile says so."""
-    page = desk.person("team_lead", "老陈")
-    page.locator(".card", has_text="等我审批").click()
+    say = partial(catalogue().say, language)
+    page = desk.person("team_lead", "老陈", language=language)
+    page.locator(".card", has_text=say("work.for_team_lead")).click()
     page.wait_for_url("**/console/approvals?status=open&approver=team_lead")
     page.keyboard.press("j")
     page.keyboard.press("Space")
@@ -89,32 +107,38 @@ def test_a_lead_approves_many_by_keys(desk: Desk, busy: Server) -> None:
     expect(page.locator("#chosen")).to_contain_text("2 · ")
     declined = page.locator("tbody th").first.inner_text()
     body = {"proposal": "P1"}
-    assert busy.command(f"/v1/cases/{declined}/decline-approval", body, "store_manager").status == 200
-    page.get_by_role("button", name="批准所选").click()
-    expect(page.locator("main .notice")).to_contain_text("批准 1 笔,未批准 1 笔")
-    expect(page.locator("tr", has_text=declined)).to_contain_text("未批准")
-    page.get_by_role("link", name="回到列表").click()
-    expect(page.locator("tbody")).to_contain_text("没有等待审批的补偿")
+    assert two_wait.command(f"/v1/cases/{declined}/decline-approval", body, "store_manager").status == 200
+    page.get_by_role("button", name=say("approvals.approve")).click()
+    expect(page.locator("main .notice")).to_have_text(say("approvals.sum", done=1, refused=1))
+    expect(page.locator("tr", has_text=declined)).to_contain_text(say("approvals.not_approved"))
+    page.get_by_role("link", name=say("approvals.back")).click()
+    expect(page.locator("tbody")).to_have_text(say("approvals.none"))
 
 
-def test_the_warehouse_scans(desk: Desk, busy: Server) -> None:
-    """A scanned waybill opens the case at its inspection, on a phone too; once it is done, the list is shorter."""
-    page = desk.person("warehouse", "西仓", size=PHONE)
-    waiting = count_of(page, "退回待验收")
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_warehouse_scans(desk: Desk, busy: Server, language: str) -> None:
+    """A scanned waybill opens the case at its inspection, on a phone too; once it is done, the next can be scanned and
+    the list is shorter."""
+    say = partial(catalogue().say, language)
+    page = desk.person("warehouse", "西仓", language=language, size=PHONE)
+    to_inspect = say("work.to_inspect")
+    waiting = count_of(page, to_inspect)
     case_id = busy.get("/v1/cases?stage=return_to_inspect").body["items"][0]["case_id"]
     waybill = busy.get(f"/v1/cases/{case_id}").body["returns"][0]["tracking_no"]
-    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.keyboard.press("/")  # for whoever is used to it
     page.keyboard.type(waybill.lower())
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/console/cases/{case_id}/do/receive-return?return_id=RT1#form")
     form = page.locator("#form form")
-    form.get_by_label("可再售").select_option("yes")
-    form.get_by_role("group", name="验收通过").get_by_label("是").check()
-    form.get_by_role("button", name="提交").click()
+    form.get_by_label(say("actions.fields.resalable")).select_option("yes")
+    form.get_by_role("group", name=say("actions.receive_return.accepted")).get_by_label(say("page.yes")).check()
+    form.get_by_role("button", name=say("actions.send")).click()
     page.wait_for_url(f"**/console/cases/{case_id}?done=receive_return")
+    expect(page.locator("#search")).to_be_focused()
     busy.settle()
     page.locator(".brand").click()
-    expect(page.locator(".card", has_text="退回待验收").locator(".count")).to_have_text(str(waiting - 1))
+    expect(page.locator(".card", has_text=to_inspect).locator(".count")).to_have_text(str(waiting - 1))
 
 
 def test_a_case_is_opened_with_its_steps_at_hand(desk: Desk, busy: Server) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.policy import Group, PolicyInvalid, Remedy, Text, load_policy, load_policy_file
+from contracts.policy import Group, PolicyInvalid, Remedy, Text, load_policy, load_policy_file, load_policy_text
 
 # domain.md §2: problem, group, 中文, E, remedies in order
 PROBLEMS = """
@@ -65,6 +65,7 @@ legs_unbalanced unknown_correction own_correction unknown_discrepancy unknown_ru
 discrepancy_closed discrepancy_claimed month_not_over period_closed period_open earlier_month_open
 nothing_posted books_unbalanced opening_differs orders_unheard log_broken bill_unsound bill_empty
 bill_contradicts bill_of_other_merchant bill_import_running mapping_unsound unknown_bill unknown_mapping
+period_not_prepared own_preparation period_changed
 """
 
 # domain.md §6, and the order that an upstream system sends
@@ -77,7 +78,7 @@ cancel_return record_insurance_result request_refund escalate report_issue recor
 reopen_case follow_up invite_review rate confirm_payout retry_payout report_stock assign_liability
 record_recovery record_order erase_personal_data
 import_bill save_mapping reconcile assign_discrepancy propose_correction approve_correction decline_correction
-close_period
+prepare_period close_period
 """
 EVENTS = """
 case.opened promise.made promise.broken case.reclassified case.assigned evidence.submitted evidence.accepted
@@ -87,13 +88,13 @@ compensation.declined compensation.paid compensation.withdrawn buyer.charged buy
 reshipment.released reshipment.backordered reshipment.shipped reshipment.delivered reshipment.cancelled
 deposit.requested deposit.collected deposit.forfeited deposit.returned return.authorised return.shipped
 return.received return.cancelled insurance.paid insurance.failed refund.requested refund.calculated
-payout.requested payout.succeeded payout.failed payout.unknown return_freight.reimbursed refund.settled
+payout.requested payout.succeeded payout.failed payout.unknown exception.raised return_freight.reimbursed refund.settled
 case.escalated issue.reported finding.recorded case.closed case.reopened follow_up.recorded review.invited
 case.rated personal_data.erased liability.assigned loss.charged loss.reversed loss.recovered order.recorded
 stock.reported stock.reserved stock.awaited stock.freed settlement.updated loss.recorded liability.determined
 operation.started operation.paused operation.resumed operation.cancelled operation.finished operation.failed
 mapping.saved bill.imported books.reconciled discrepancy.found discrepancy.assigned discrepancy.closed
-correction.proposed correction.approved correction.declined period.closed
+correction.proposed correction.approved correction.declined period.prepared period.closed
 """
 
 
@@ -431,6 +432,25 @@ def test_file_that_is_no_policy_is_told_so(tmp_path: Path, content: bytes, line:
     with pytest.raises(PolicyInvalid) as caught:
         load_policy_file(file)
     assert [mistake.place.line for mistake in caught.value.mistakes if mistake.place] == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "zh", "en"),
+    [
+        ("a: [1,\nb: 2\n", "缺少 , 或 ](从第 1 行开始)", "a , or ] is missing (begun in line 1)"),
+        ("deposit_fen: 5000: yuan\n", "每个键须另起一行", "each key has its own line"),
+        ("a: 1\nb: \x01\n", "控制字符", "control characters"),
+        ("a: !<tag\n", "did not find", "did not find"),
+    ],
+)
+def test_what_is_no_yaml_is_told_in_words(text: str, zh: str, en: str) -> None:
+    """Whoever writes rules knows lines and brackets, not byte strings and flow sequences."""
+    with pytest.raises(PolicyInvalid) as caught:
+        load_policy_text(text)
+    [mistake] = caught.value.mistakes
+    assert zh in mistake.message.zh
+    assert en in mistake.message.en
+    assert "byte string" not in mistake.message.en
 
 
 def test_missing_file_is_an_os_error(tmp_path: Path) -> None:

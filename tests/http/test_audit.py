@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.operations import audit
+from tests.cli.parked import TOPIC, left_behind, parked
 from tests.http.server import NOW, Server
 
 BOSS = "store_manager"
@@ -99,3 +100,27 @@ def test_refused_where_it_cannot_be_meant(shop: Server) -> None:
         ("service=x", "service"),
     ):
         assert shop.get(f"{PATH}?{asked}", BOSS).field(field)
+
+
+def test_messages_that_somebody_saw_to(fresh: Server) -> None:
+    """Whoever has dead messages tried again, or gives them up, stands there with the messages and the reason, once for
+    a request that is repeated."""
+    left_behind(fresh.settings.data_dir, parked(1), parked(2))
+    path, place = "/v1/dead-letters/liability", f"{TOPIC}/0/7"
+    for _ in range(2):
+        fresh.command(f"{path}/redrive", {"place": place, "reason": "mended"}, "store_manager/老陈", key="r1")
+    assert fresh.command(f"{path}/discard", {"stream": "TB1", "reason": "void"}, BOSS).status == 200
+    told = [
+        (one["type"], one["actor"], one["kind"], one["reason"], one["messages"], one["places"])
+        for one in read(fresh, "&service=liability&people=true")["items"]
+    ]
+    second = f"{TOPIC}/0/8"
+    assert told == [
+        ("operation.finished", f"{BOSS}/小李", "discard", "", 1, [second]),
+        ("operation.started", f"{BOSS}/小李", "discard", "void", 1, [second]),
+        ("operation.finished", f"{BOSS}/老陈", "redrive", "", 1, [place]),
+        ("operation.started", f"{BOSS}/老陈", "redrive", "mended", 1, [place]),
+    ]
+    [discarded, redriven] = fresh.get("/v1/operations?service=liability", BOSS).body["items"]
+    assert (redriven["state"], redriven["outcome"]) == ("finished", {"redriven": 1})
+    assert (discarded["state"], discarded["outcome"]) == ("finished", {"discarded": 0, "refused": [second]})

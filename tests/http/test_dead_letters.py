@@ -1,7 +1,9 @@
 """Messages that did not go on, over HTTP: grouped by what they have in common, previewed, tried again, given up."""
 
+import http.client
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -187,6 +189,29 @@ def test_redriving_over_http_keeps_who_and_why(fresh: Server) -> None:
     assert (kept["state"], kept["resolved_by"], kept["note"]) == ("waiting", f"{BOSS}/小李", "mended")
     refused = fresh.command(f"{PATH}/liability/redrive", body, BOSS)
     assert (refused.status, refused.code) == (409, "not_dead")
+
+
+def test_a_request_that_comes_twice_at_once_counts_once(fresh: Server) -> None:
+    """A double click is one redrive: the second request waits for the answer to the first."""
+    left_behind(fresh.settings.data_dir, parked(1))
+    headers = {"Authorization": f"Bearer {fresh.token(BOSS)}", "Content-Type": "application/json"}
+
+    def send(_: int) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(fresh.address, timeout=30)
+        connection.request(
+            "POST", f"{PATH}/liability/redrive", b'{"stream": "TB1"}', {**headers, "Idempotency-Key": "twice"}
+        )
+        response = connection.getresponse()
+        answer = response.status, response.read()
+        connection.close()
+        return answer
+
+    with ThreadPoolExecutor(2) as clicks:
+        first, second = clicks.map(send, range(2))
+    assert first == second
+    assert first[0] == 200
+    [told] = fresh.get("/v1/operations?kind=redrive", BOSS).body["items"]
+    assert told["options"] == {"messages": [f"{TOPIC}/0/7"]}
 
 
 def test_given_up_in_order_with_a_reason(fresh: Server) -> None:

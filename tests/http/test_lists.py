@@ -212,6 +212,9 @@ def test_work_lists_are_questions(server: Server) -> None:
         "due_before=2026-10-06T11:01:00%2B08:00": [],  # the offer and the assignment were the first answers
         "due_before=2026-10-09T03:00:00Z": [second, first],
         "due_before=2026-10-09T00:00:00Z": [],
+        "opened_from=2026-10-01T00:00:00%2B08:00&opened_before=2026-11-01T00:00:00%2B08:00": [second, first],
+        "opened_from=2026-11-01T00:00:00%2B08:00": [],
+        "opened_before=2026-10-01T00:00:00%2B08:00": [],
     }.items():
         assert ids(server, f"order_id={order}&{query}") == found, query
     server.command(f"/v1/cases/{second}/close-case", {"resolution": "好了"})
@@ -236,6 +239,7 @@ def test_work_lists_are_questions(server: Server) -> None:
         ({"stage": "reshipment_backordered", "status": "open"}, "case_reshipment_backordered"),
         ({"stage": "reply_awaited"}, "case_by_stage"),
         ({"party": "courier"}, "case_charged"),
+        ({"opened_from": "2026-10-01T00:00:00+00:00"}, "case_by_time"),
         ({}, "case_by_time"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import sqlite3
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -38,6 +39,8 @@ def test_a_case_is_found_by_any_number(server: Server) -> None:
         "%00": [],
     }.items():
         assert places(found(server, q)) == what, q
+    wide = "".join(chr(ord(sign) + 0xFEE0) for sign in "yt-5001")
+    assert places(found(server, quote(f"\u3000{wide} "))) == [("waybill", case, "")]
     assert [one["exact"] for one in found(server, order)] == [True, False]
     [one] = found(server, case)
     assert (one["status"], one["problem"], one["assignee"], one["value"]) == ("open", "logistics_delay", "", case)
@@ -58,6 +61,16 @@ def test_a_scanned_return_says_that_it_is_to_be_inspected(server: Server) -> Non
     received = {"lines": [{**units[0], "resalable": True}], "accepted": True}
     assert server.command(f"{path}/receive-return", received, "warehouse").status == 200
     assert {one["stage"] for one in found(server, "scan-1")} == {""}
+
+
+def test_wide_letters_of_a_name_are_letters_of_it(server: Server) -> None:
+    """An article whose name has wide brackets is found by it, and not taken for one with narrow ones."""
+    cases = {}
+    for sku in ("锁（大）", "锁(大)"):
+        line = {"line_id": "L1", "sku": sku, "kind": "product", "quantity": 1, "paid_fen": 1, "unit_cost_fen": 1}
+        cases[sku] = server.case("handover", order_id=server.order(lines=[line]))
+    for sku, case in cases.items():
+        assert places(found(server, quote(sku))) == [("sku", case, "")]
 
 
 def test_an_article_gives_the_newest_cases(server: Server) -> None:

@@ -101,6 +101,14 @@ async def test_what_took_no_time_is_told_at_once(desk: Desk) -> None:
         assert (await desk.show(operation)).state == "finished"
 
 
+async def test_what_is_announced_leaves_a_trace_whatever_becomes_of_it(desk: Desk) -> None:
+    """An act of a moment is told before it is done: who dies half way leaves it interrupted, and keeps nobody from the
+    next."""
+    first, second = [await desk.announce("redrive", {"messages": ["t/0/1"]}, BY, "mended") for _ in range(2)]
+    await desk.finish(second, BY, {"redriven": 1})
+    assert [(await desk.show(one)).state for one in (first, second)] == ["interrupted", "finished"]
+
+
 async def test_only_one_of_a_kind_is_at_work(new_desk: NewDesk) -> None:
     """Two operators who start the same at once do not do it twice; another kind goes on beside."""
     one, other = new_desk(), new_desk()

@@ -209,6 +209,11 @@ class Case:
         return self.status == "closed"
 
     @property
+    def lacks_cause(self) -> bool:
+        """There is a loss that nobody can be charged for, because nobody said why it happened."""
+        return self.has_loss and self.cause is None and not self.liability_assigned
+
+    @property
     def last_return(self) -> Return | None:
         """The return that decides triggers and refusals: the last one that was not cancelled."""
         return next((one for one in reversed(self.returns.values()) if one.status != "cancelled"), None)
@@ -222,6 +227,15 @@ class Case:
     def accepted_units(self, line_id: str) -> int:
         """`A`: units of the line accepted back."""
         return sum(one.received.get(line_id, 0) for one in self.returns.values() if one.accepted)
+
+    def unsettled_units(self, line_id: str) -> int:
+        """Units of the line that came back and were accepted, for which nothing was given yet: neither a refund was
+        requested nor other goods were ordered."""
+        back = self.accepted_units(line_id)
+        replaced = sum(one.units_for(line_id) for one in self.reshipments.values() if not one.cancelled)
+        returned = back - self.refunded_returns(line_id)
+        left = max(self.lines.get(line_id, 0), back) - self.refunded_units(line_id)
+        return min(returned, left) - replaced
 
     def units_under_way(self, line_id: str) -> int:
         return sum(one.lines.get(line_id, 0) for one in self.returns.values() if one.under_way)

@@ -31,7 +31,7 @@ def unfinished(case: Case) -> Iterator[tuple[str, str]]:
     yield from _unpaid_out(case)
     if case.problem == "service_attitude" and not case.rude_agent_named:
         yield "rude_agent_unnamed", ""
-    if case.has_loss and case.cause is None and not case.liability_assigned:
+    if case.lacks_cause:
         yield "cause_unknown", ""
 
 

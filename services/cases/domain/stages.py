@@ -21,13 +21,16 @@ _RETURNS: Final = {"authorised": "return_awaited", "shipped": "return_to_inspect
 
 #: Every code, each a term of the policy's texts, in the order in which a case usually passes them.
 STAGES: Final = (
+    "first_answer_due",
     "evidence_to_review",
+    "cause_to_assess",
     "approval_awaited",
     "reply_awaited",
     "compensation_to_pay",
     "deposit_awaited",
     "payment_awaited",
     *_RETURNS.values(),
+    "return_to_settle",
     *_RESHIPMENTS.values(),
     *_PAYOUTS.values(),
 )
@@ -45,6 +48,10 @@ def stages(case: Case) -> Iterator[tuple[str, str]]:
     """What is under way in the case: a code of `STAGES` and the item it is about; nothing of a closed case."""
     if case.closed:
         return
+    if case.first_answered_at is None:
+        yield "first_answer_due", ""
+    if case.lacks_cause:
+        yield "cause_to_assess", ""
     for key, evidence in case.evidence.items():
         if evidence.accepted is None:
             yield "evidence_to_review", key
@@ -59,6 +66,8 @@ def stages(case: Case) -> Iterator[tuple[str, str]]:
     for key, one in case.returns.items():
         if one.status in _RETURNS:
             yield _RETURNS[one.status], key
+    if came_back := _unsettled_return(case):
+        yield "return_to_settle", came_back
     for key, reshipment in case.reshipments.items():
         if reshipment.status in _RESHIPMENTS:
             yield _RESHIPMENTS[reshipment.status], key
@@ -72,6 +81,14 @@ def parcel_stage(case: Case, item: str) -> str:
     if item in case.returns:
         return _RETURNS.get(case.returns[item].status, "")
     return _RESHIPMENTS.get(case.reshipments[item].status, "") if item in case.reshipments else ""
+
+
+def _unsettled_return(case: Case) -> str:
+    """The newest return that was accepted, where the buyer got neither money nor goods yet for all that came back."""
+    lines = {line for line in case.lines if case.unsettled_units(line) > 0}
+    return next(
+        (key for key, one in reversed(case.returns.items()) if one.accepted and lines & one.received.keys()), ""
+    )
 
 
 def _offer(proposal: Proposal) -> str:

@@ -9,10 +9,12 @@ from urllib.parse import quote
 from aiohttp import web
 
 from services.console import exporting as shown
+from services.console.charts import month_after
 from services.console.page import ask, chosen, desk, language, moment_now, person, render, say
 from services.console.work_lists import AGENTS, STEPS, title_of
+from services.kernel.shop_time import begin_of
 
-#: Filters of the page, each that of the API of the same name, but for `due`.
+#: Filters of the page, each that of the API of the same name, but for `due` and `month`.
 FILTERS: Final = (
     "status",
     "problem",
@@ -25,11 +27,14 @@ FILTERS: Final = (
     "approver",
     "waits_for",
     "party",
+    "month",
     "order_id",
 )
 #: What is to be done next in a case: what the page offers as a choice, in the order in which a case passes it.
 STAGES: Final = (
+    "first_answer_due",
     "evidence_to_review",
+    "cause_to_assess",
     "approval_awaited",
     "reply_awaited",
     "compensation_to_pay",
@@ -37,6 +42,7 @@ STAGES: Final = (
     "payment_awaited",
     "return_awaited",
     "return_to_inspect",
+    "return_to_settle",
     "reshipment_awaited",
     "reshipment_backordered",
     "reshipment_released",
@@ -57,7 +63,7 @@ WAITS: Final = (
     "cause_unknown",
 )
 #: Filters that are shown when they are asked for.
-MORE: Final = ("promise", "urgent", "assigned", "approver", "waits_for", "party", "order_id")
+MORE: Final = ("promise", "urgent", "assigned", "approver", "waits_for", "party", "month", "order_id")
 #: Hours that the page offers for `due`.
 DUE: Final = ("1", "4", "24", "72")
 
@@ -106,12 +112,23 @@ async def export(request: web.Request) -> web.StreamResponse:
 
 
 def asked_for(filters: Mapping[str, str], now: datetime) -> dict[str, str]:
-    """The filters as the API knows them. `due` is in hours from now, so that the address stays good for tomorrow."""
+    """The filters as the API knows them. `due` is in hours from now, so that the address stays good for tomorrow;
+    `month` is the one in which a case was opened, such as `2026-10`."""
     asked = dict(filters)
     if due := asked.pop("due", ""):
         hours = due.isascii() and due.isdecimal() and len(due) < 5
         asked["due_before"] = (now + timedelta(hours=int(due))).isoformat() if hours else due
+    if month := asked.pop("month", ""):
+        asked |= _opened_in(month)
     return asked
+
+
+def _opened_in(month: str) -> dict[str, str]:
+    try:
+        begin, end = begin_of(f"{month}-01"), begin_of(f"{month_after(month)}-01")
+    except ValueError:  # the API refuses it
+        return {"opened_from": month}
+    return {"opened_from": begin.isoformat(), "opened_before": end.isoformat()}
 
 
 def _place(role: str, stage: str, case_id: str) -> str:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final, NamedTuple
 
 import structlog
 from aiohttp import web
+from yarl import URL
 
 from services.console.api import ApiRefused
 from services.console.page import ask, go, person, render
@@ -24,15 +26,21 @@ log = structlog.get_logger(__name__)
 
 
 class Stop(NamedTuple):
-    """Something to try: its text, the role to work in, and where."""
+    """Something to try: its text, the role to work in, and where. `about_order`: with an order that nobody complained
+    of, where one is known."""
 
     text: str
     role: str
     page: str
+    about_order: bool = False
+
+    def at(self, order: str) -> str:
+        """Where it is tried."""
+        return str(URL(self.page).update_query(order_id=order)) if self.about_order and order else self.page
 
 
 TOUR: Final[Sequence[Stop]] = (
-    Stop("first_run.open", "agent", "/console/new-case"),
+    Stop("first_run.open", "agent", "/console/new-case", about_order=True),
     Stop("first_run.pay", "agent", "/console/cases?stage=compensation_to_pay"),
     Stop("first_run.receive", "warehouse", "/console/cases?stage=return_to_inspect"),
     Stop("first_run.bore", "team_lead", "/console/liability"),
@@ -95,6 +103,7 @@ class FirstRun:
         return [
             web.post("/first-run", self.begin),
             web.get("/first-run", self.progress),
+            web.post("/first-run/tour", tour),
             web.post("/first-run/seen", seen),
         ]
 
@@ -134,10 +143,7 @@ class FirstRun:
         if "HX-Request" in request.headers:
             response = web.Response(status=204, headers={"HX-Redirect": HOME})
         if loading is not None:
-            order = next(iter(await _orders(request)), "")  # those that nobody complains of come first
-            response.set_cookie(
-                TOUR_COOKIE, order, path="/console/", max_age=_TOUR_SECONDS, samesite="Lax", httponly=True
-            )
+            await _begin_tour(request, response)
         return response
 
     @property
@@ -154,11 +160,25 @@ class FirstRun:
         return not self._in_use
 
 
+async def tour(request: web.Request) -> web.Response:
+    """The tour is shown, in whichever browser and however often it was ended."""
+    response = go(HOME)
+    await _begin_tour(request, response)
+    return response
+
+
 async def seen(request: web.Request) -> web.Response:
     """The tour is not shown again."""
     response = go(HOME)
     response.del_cookie(TOUR_COOKIE, path="/console/")
     return response
+
+
+async def _begin_tour(request: web.Request, response: web.StreamResponse) -> None:
+    order = ""
+    with suppress(ApiRefused):
+        order = next(iter(await _orders(request)), "")  # those that nobody complains of come first
+    response.set_cookie(TOUR_COOKIE, order, path="/console/", max_age=_TOUR_SECONDS, samesite="Lax", httponly=True)
 
 
 async def _orders(request: web.Request) -> list[str]:

@@ -8,9 +8,12 @@ from urllib.parse import quote
 from aiohttp import web
 from yarl import URL
 
-from services.console.api import ApiRefused
+from services.console import exporting as shown
+from services.console.api import LONG_PATIENCE, ApiRefused
 from services.console.charts import Line, chart, length
 from services.console.page import ask, chosen, desk, language, render, say
+from services.kernel.delimited import harmless
+from services.wording.words import Words
 
 #: What losses are grouped by, as the API knows them.
 GROUPINGS: Final = ("party", "problem", "sku", "carrier", "cause", "channel", "month")
@@ -42,8 +45,44 @@ BALANCE: Final = (
 )
 #: Cases and events of a statement that are shown.
 SHOWN: Final = 200
+#: Groups that a file may have: as many as the API tells at once.
+_GROUPS_MOST: Final = 1_000_000
 
 Row = Mapping[str, Any]
+
+
+def _known(named: Callable[[Words, Any], str]) -> shown.Shown:
+    """The name of a code, nothing where it is not known."""
+    return lambda words, code: harmless(named(words, code)) if code else ""
+
+
+def _shares(words: Words, parties: Sequence[Row]) -> str:
+    """Who was charged how much, in yuan."""
+    return harmless(
+        "; ".join(f"{words.party(one['party'])} {shown.money(words, one['charged_fen'])}" for one in parties)
+    )
+
+
+_MONEY: Final[shown.Columns] = dict.fromkeys(
+    ("loss_fen", "charged_fen", "suspense_fen", "recovered_fen", "corrected_fen", "net_fen"), shown.money
+)
+#: What files have; losses have the name of each group before it.
+LOSS_COLUMNS: Final[shown.Columns] = {**_MONEY, "cases": shown.number}
+CASE_COLUMNS: Final[shown.Columns] = {
+    "case_id": shown.text,
+    "order_id": shown.text,
+    "problem": _known(Words.problem),
+    "cause": _known(Words.cause),
+    "parties": _shares,
+    **_MONEY,
+}
+RECOVERY_COLUMNS: Final[shown.Columns] = {
+    "party": _known(Words.party),
+    **dict.fromkeys((*BALANCE, *AGES), shown.money),
+    "open_cases": shown.number,
+    "open_since": shown.text,
+    "age_days": shown.text,
+}
 
 
 class Bar(NamedTuple):
@@ -82,17 +121,28 @@ async def page(request: web.Request) -> web.Response:
         figures=_used(losses["rows"]),
         bars=_bars(losses, name, asked),
         nobody=_cases_path(asked | {"by": "party"}, ""),
+        files=shown.files_of(request, asked | _span_of(losses)),
         lines=lines,
         chart=chart(losses["months"], say(request, "liability.month"), "fen", _few(request, losses, lines, measure)),
         **form,
     )
 
 
+async def export_losses(request: web.Request) -> web.StreamResponse:
+    """All groups as a file."""
+    asked: dict[str, str | int] = {**chosen(request.query, ASKED), "limit": _GROUPS_MOST, "wait": "true"}
+    losses = await ask(request, "/v1/statements/losses", asked, LONG_PATIENCE)
+    by = losses["by"]
+    group: shown.Columns = {"key": lambda _, key: harmless(_name(request, by, key))}
+    return await shown.export_rows(
+        request, f"losses-by-{by}", losses["rows"], {**group, **LOSS_COLUMNS}, "liability.columns"
+    )
+
+
 async def cases(request: web.Request) -> web.Response:
     """The cases that a group is made of."""
     asked = chosen(request.query, ASKED)
-    paging = {name: request.query[name] for name in ("group", "after") if name in request.query}
-    found = await ask(request, "/v1/statements/losses/cases", {**asked, **paging})
+    found = await ask(request, "/v1/statements/losses/cases", asked | _said(request, "group", "after"))
     by, group = found["by"], found["group"]
     return render(
         request,
@@ -101,11 +151,19 @@ async def cases(request: web.Request) -> web.Response:
         name=_name(request, by, group),
         grouping=say(request, f"liability.groupings.{by}"),
         back=str(URL("/console/liability").with_query(asked)),
+        files=shown.files_of(request, asked | _span_of(found) | {"group": group}),
         statement=party_path(group) if by == "party" and group else "",
         splits=_splits(request, asked, by, group),
         narrowed=[(name, _name(request, name, value)) for name, value in asked.items() if name in FILTERS],
         figures=_used([*found["items"], found["total"]]),
     )
+
+
+async def export_cases(request: web.Request) -> web.StreamResponse:
+    """All of them as a file."""
+    asked = chosen(request.query, ASKED) | _said(request, "group")
+    path = "/v1/statements/losses/cases"
+    return await shown.export(request, path, asked, CASE_COLUMNS, "liability.columns", "loss-cases")
 
 
 async def recoveries(request: web.Request) -> web.Response:
@@ -117,8 +175,17 @@ async def recoveries(request: web.Request) -> web.Response:
         "liability/recoveries.html",
         found=found,
         ages=AGES,
+        files=shown.files_of(request, chosen(request.query, ("month",))),
         rows=[(row, party_path(row["party"]), _stacked(row["ageing"], longest)) for row in found["parties"]],
     )
+
+
+async def export_recoveries(request: web.Request) -> web.StreamResponse:
+    """All of them as a file: each with what it owes by age beside the rest."""
+    asked = {**chosen(request.query, ("month",)), "wait": "true"}
+    found = await ask(request, "/v1/statements/recoveries", asked)
+    rows = [{**row, **row.pop("ageing")} for row in found["parties"]]
+    return await shown.export_rows(request, "recoveries", rows, RECOVERY_COLUMNS, "liability.columns")
 
 
 async def party(request: web.Request) -> web.Response:
@@ -145,6 +212,16 @@ async def party(request: web.Request) -> web.Response:
 def party_path(party: str) -> str:
     """The statement of a party such as `courier/YTO`."""
     return "/console/liability/parties/" + "/".join(quote(part, safe="") for part in party.split("/", 1))
+
+
+def _said(request: web.Request, *names: str) -> dict[str, str]:
+    """What an address says, be it empty."""
+    return {name: request.query[name] for name in names if name in request.query}
+
+
+def _span_of(found: Row) -> dict[str, str]:
+    """The months that a page is of, also where its address does not say them: a file of it is of the same."""
+    return {"first_month": found["months"][0], "last_month": found["months"][-1]}
 
 
 def _cases_path(asked: Mapping[str, str], group: str) -> str:
@@ -234,8 +311,11 @@ def routes() -> list[web.RouteDef]:
     """The pages of this module."""
     return [
         web.get("/liability", page),
+        web.get("/liability/export", export_losses),
         web.get("/liability/cases", cases),
+        web.get("/liability/cases/export", export_cases),
         web.get("/liability/recoveries", recoveries),
+        web.get("/liability/recoveries/export", export_recoveries),
         web.get("/liability/parties/{party}", party),
         web.get("/liability/parties/{party}/{name}", party),
     ]

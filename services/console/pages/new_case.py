@@ -1,7 +1,8 @@
 """A new case: the order is looked up, its lines are chosen, and what to do next is shown with the problem."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ from multidict import MultiMapping
 
 from services.console import forms
 from services.console.api import ApiRefused
-from services.console.page import ask, desk, go, language, render, send
+from services.console.page import ask, desk, go, language, person, render, send
 
 #: Lines that the form for an order by hand has room for.
 LINES_BY_HAND = 3
@@ -20,7 +21,7 @@ Typed = Mapping[str, str]
 
 async def page(request: web.Request) -> web.Response:
     """The form; without an order, the question which."""
-    typed = {name: value for name, value in request.query.items() if value}
+    typed = {"take": "yes", **{name: value for name, value in request.query.items() if value}}
     return await _form(request, typed, ticked=request.query.getall("line", ()))
 
 
@@ -30,14 +31,12 @@ async def steps(request: web.Request) -> web.Response:
 
 
 async def open_case(request: web.Request) -> web.Response:
-    """Open the case and go to it."""
+    """Open the case and go to it. What is no number is sent as it was typed, so that the API names it together with
+    whatever else is wrong."""
     form = await request.post()
     typed, ticked = _typed(form), [str(line) for line in form.getall("line", ())]
     order_id = typed.get("order_id", "").strip()
-    try:
-        lines = [{"line_id": line, "quantity": _quantity(typed, line)} for line in ticked]
-    except forms.Unreadable as unreadable:
-        return await _form(request, typed, 422, ticked=ticked, wrong={"lines": unreadable.mistake})
+    lines = [{"line_id": line, "quantity": _quantity(typed, line)} for line in ticked]
     body: dict[str, Any] = {
         "order_id": order_id,
         "problem": typed.get("problem", ""),
@@ -50,7 +49,16 @@ async def open_case(request: web.Request) -> web.Response:
         opened = await send(request, "/v1/cases", body)
     except ApiRefused as refused:
         return await _form(request, typed, refused.status, ticked=ticked, refused=refused)
+    if typed.get("take"):
+        await _take(request, opened["case_id"])
     return go(f"/console/cases/{quote(opened['case_id'], safe='')}", done="open_case")
+
+
+async def _take(request: web.Request, case_id: str) -> None:
+    """Whoever opened the case has it, where nobody was quicker."""
+    path = f"/v1/cases/{quote(case_id, safe='')}/assign-case"
+    with suppress(ApiRefused):
+        await send(request, path, {"to": person(request).name}, part="-take")
 
 
 async def record_order(request: web.Request) -> web.Response:
@@ -87,9 +95,8 @@ async def _form(
     typed: Typed,
     status: int = 200,
     *,
-    ticked: Any = (),
+    ticked: Sequence[str] = (),
     refused: ApiRefused | None = None,
-    wrong: forms.Mistakes | None = None,
 ) -> web.Response:
     order_id = typed.get("order_id", "").strip()
     order, unknown = await _order_of(request, order_id) if order_id else (None, None)
@@ -104,7 +111,7 @@ async def _form(
         typed=typed,
         ticked=ticked,
         refused=refused,
-        wrong={**(refused.errors if refused else {}), **(wrong or {})},
+        wrong=_wrong(refused, typed, ticked) if refused else {},
         guide=_guide(request, typed.get("problem", "")),
         reason_choices=[(code, words.text(reason)) for code, reason in desk(request).policy.return_reasons.items()],
     )
@@ -129,8 +136,41 @@ def _typed(form: MultiMapping[Any]) -> dict[str, str]:
     return {name: str(value) for name, value in form.items() if isinstance(value, str)}
 
 
-def _quantity(typed: Typed, line: str) -> int:
-    return int(forms.whole(typed.get(f"quantity-{line}", "")))
+def _quantity(typed: Typed, line: str) -> int | str:
+    """How many units of a line; what was typed where it is no number."""
+    quantity = typed.get(f"quantity-{line}", "")
+    try:
+        return forms.whole(quantity)
+    except forms.Unreadable:
+        return quantity
+
+
+def _wrong(refused: ApiRefused, typed: Typed, ticked: Sequence[str]) -> forms.Mistakes:
+    """What is wrong, by the field of the form."""
+    wrong: forms.Mistakes = {}
+    for path, error in refused.errors.items():
+        field = _field(path, ticked)
+        wrong[field] = error if typed.get(field, "").strip() or field == "lines" else forms.REQUIRED
+        if field.startswith("quantity-"):
+            wrong[field] = _no_number(typed[field]) or error
+    line = refused.problem.get("params", {}).get("line_id")
+    if refused.code == "exceeds_quantity" and line in ticked:
+        wrong[f"quantity-{line}"] = {"rule": refused.code, "zh": refused.said("zh"), "en": refused.said("en")}
+    return wrong
+
+
+def _field(path: str, ticked: Sequence[str]) -> str:
+    """The form's field for a path in the body of a case: `lines[0].quantity` is that of the first ticked line."""
+    match = re.fullmatch(r"lines\[(\d+)\]\.quantity", path)
+    return f"quantity-{ticked[int(match[1])]}" if match else path
+
+
+def _no_number(typed: str) -> Mapping[str, str] | None:
+    try:
+        forms.whole(typed)
+    except forms.Unreadable as unreadable:
+        return unreadable.mistake
+    return None
 
 
 def _order(typed: Typed) -> tuple[dict[str, Any], forms.Mistakes]:

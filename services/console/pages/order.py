@@ -5,9 +5,10 @@ from typing import Any
 
 from aiohttp import web
 
-from services.console.page import ask, render
+from services.console.page import ask, person, render
 from services.console.pages.case import live
 from services.console.pages.case.reading import moment_asked, order_path
+from services.console.work_lists import AGENTS
 
 
 async def page(request: web.Request) -> web.Response:
@@ -23,6 +24,7 @@ async def page(request: web.Request) -> web.Response:
         totals=totals(order),
         version=order["version"],
         past=bool(as_of),
+        may_open=person(request).role in AGENTS,
         said_as_of=order["as_of"],
     )
 

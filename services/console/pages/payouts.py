@@ -13,6 +13,8 @@ from services.wording.words import Words
 
 PAYOUT_FILTERS: Final = ("status", "kind", "case_id", "order_id", "channel_ref")
 STATUSES: Final = ("requested", "unknown", "failed", "succeeded")
+#: What finance does with a payout that is in such a state.
+STEPS: Final = {"requested": "confirm_payout", "unknown": "confirm_payout", "failed": "retry_payout"}
 KINDS: Final = ("refund", "freight_reimbursement", "deposit_return", "charge_return")
 PAYOUT_COLUMNS: Final[shown.Columns] = {
     "payout": shown.text,
@@ -59,6 +61,7 @@ async def payouts(request: web.Request) -> web.Response:
         files=shown.files_of(request, filters),
         title=title_of(person(request), request.path, filters),
         statuses=terms(request, STATUSES),
+        steps=STEPS if person(request).role == "finance" else {},
         kinds=terms(request, KINDS),
     )
 

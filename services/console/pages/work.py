@@ -13,7 +13,7 @@ from services.console.api import ApiRefused
 from services.console.page import ask, go, moment_now, person, render, send
 from services.console.pages.cases import asked_for
 from services.console.pages.first_run import FirstRun
-from services.console.work_lists import Tone, WorkList, lists_of
+from services.console.work_lists import AGENTS, Tone, WorkList, lists_of
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Work:
         chosen = lists_of(person(request))
         cards = await asyncio.gather(*(_card(request, one, filters) for one, filters in chosen))
         welcome = await self._first_run.welcome(request, busy=any(card.count for card in cards))
-        return render(request, "work/home.html", cards=cards, welcome=welcome)
+        return render(request, "work/home.html", cards=cards, welcome=welcome, may_open=person(request).role in AGENTS)
 
 
 async def take(request: web.Request) -> web.Response:
@@ -52,7 +52,7 @@ async def take(request: web.Request) -> web.Response:
     if case["assignee"] not in ("", name):
         return go(page, done="work.taken")
     if not case["assignee"]:
-        await send(request, f"{path}/assign-case", {"to": name}, version=str(case["version"]))
+        await send(request, f"{path}/assign-case", {"to": name}, version=str(case["version"]), part=f"-{case_id}")
     return go(page, done="assign_case")
 
 

@@ -1,19 +1,25 @@
-// Draws every element with data-chart, also those that htmx brings later. The attribute holds JSON:
-//   {"labels": ["2026-09", …] or "times": [seconds since 1970, …], "x": "what the labels are",
-//    "unit": "fen" | "bp" | "seconds" | "count", "series": [{"name": "…", "values": [1, null, …], "colour": 1 to 7}, …]}
+// Draws every element with data-chart, also those that htmx brings later. The attribute holds the JSON that `chart` of
+// services/console/charts.py makes:
+//   {"labels": ["2026-09", …] or "times": [seconds since 1970, …], "x": "what they are",
+//    "series": [{"name": "…", "values": [1, null, …], "unit": "fen" | "bp" | "seconds" | "count", "colour": 1 to 7}, …]}
+// A second unit has an axis of its own, on the right. An element of class spark is a line and nothing else.
 // Without scripts nothing is missing that the table beside a chart does not say.
 "use strict";
 
 (() => {
-  const HEIGHT = 260, SHOP_ZONE = "Asia/Shanghai";
+  const SHOP_ZONE = "Asia/Shanghai", SECONDS_UNTIL = 600; // up to so long, the axis of times has seconds
   //: Lines differ by more than their colour, for those who cannot tell colours apart.
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [14, 4], [2, 6]];
   const clock = (options) => new Intl.DateTimeFormat("sv-SE", { timeZone: SHOP_ZONE, ...options });
   const minute = clock({ hour: "2-digit", minute: "2-digit" });
-  const moment = clock({ year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" });
+  const second = clock({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const moment = clock({ year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  //: What may stand between two marks of an axis: things that are counted have no halves, moments are told to the second.
+  const WHOLE = [...Array(12).keys()].flatMap((power) => [1, 2, 5].map((one) => one * 10 ** power));
+  const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
   const drawn = new Map();
 
-  const spaced = (number, digits) => number.toFixed(digits).replace(/\B(?=(\d{3})+(?!\d))/g, " ");
+  const spaced = (number, digits) => number.toFixed(digits).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
   //: How a value is told, exactly, and how it stands at an axis.
   const UNITS = {
     fen: { exact: (fen) => (fen < 0 ? "-" : "") + spaced(Math.abs(fen) / 100, 2), axis: (fen) => short(fen / 100) },
@@ -44,45 +50,72 @@
   }
 
   const latest = (chart) => chart.setLegend({ idx: chart.data[0].length - 1 }, false);
+  const fromZero = (_chart, low, high) => uPlot.rangeNum(Math.min(0, low ?? 0), Math.max(0, high ?? 0) || 1, 0.1, true);
+  const measured = (told) => [...new Set(told.series.map((one) => one.unit))];
 
-  function options(element, told, width) {
-    const unit = UNITS[told.unit] || UNITS.count, paint = colours(element, told.series);
-    const byTime = Boolean(told.times), points = (told.labels || told.times).length;
-    const at = (value) => byTime ? moment.format(value * 1000) : told.labels[value];
+  function scales(told) {
+    const x = told.times ? { time: true } : { time: false, range: () => [-0.4, told.labels.length - 0.6] };
+    return { x, ...Object.fromEntries(measured(told).map((unit) => [unit, { range: fromZero }])) };
+  }
+
+  function options(element, told) {
+    const paint = colours(element, told.series), points = (told.labels || told.times).length;
+    const brief = told.times && told.times[points - 1] - told.times[0] <= SECONDS_UNTIL ? second : minute;
+    const at = (value) => told.times ? moment.format(value * 1000) : told.labels[value];
     const axis = { stroke: paint.ink, grid: { stroke: paint.grid, width: 1 }, ticks: { stroke: paint.grid, width: 1 }, font: `12px ${paint.font}` };
     return {
-      width, height: HEIGHT,
+      ...size(element),
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), SHOP_ZONE),
-      scales: {
-        x: byTime ? { time: true } : { time: false, range: () => [-0.4, points - 0.6] },
-        y: { range: (_chart, low, high) => uPlot.rangeNum(Math.min(0, low ?? 0), Math.max(0, high ?? 0) || 1, 0.1, true) },
-      },
+      scales: scales(told),
       axes: [
-        { ...axis, ...(byTime ? { values: (_chart, found) => found.map((one) => minute.format(one * 1000)) } : { splits: places, values: (_chart, found) => found.map(at) }) },
-        { ...axis, values: (_chart, found) => found.map(unit.axis), size: (_chart, found) => 18 + 8 * Math.max(4, ...(found || []).map((one) => one.length)) },
+        { ...axis, ...(told.times ? { space: 80, incrs: SECONDS, values: (_chart, found) => found.map((one) => brief.format(one * 1000)) } : { splits: places, values: (_chart, found) => found.map(at) }) },
+        ...measured(told).map((unit, index) => ({
+          ...axis, scale: unit, side: index ? 1 : 3, ...(unit === "count" ? { incrs: WHOLE } : {}), grid: { ...axis.grid, show: !index },
+          values: (_chart, found) => found.map(UNITS[unit].axis),
+          size: (_chart, found) => 18 + 8 * Math.max(4, ...(found || []).map((one) => one.length)),
+        })),
       ],
       series: [
-        { label: told.x || "", value: (_chart, value) => value == null ? "–" : at(value) },
+        { label: told.x, value: (_chart, value) => value == null ? "–" : at(value) },
         ...told.series.map((one, index) => ({
-          label: one.name, stroke: paint.lines[index], width: 2, dash: DASHES[index % DASHES.length], spanGaps: false,
-          points: { show: points <= 60, size: 6, fill: paint.paper },
-          value: (_chart, value) => value == null ? "–" : unit.exact(value),
+          label: one.name, scale: one.unit, stroke: paint.lines[index], width: 2, dash: DASHES[index % DASHES.length], spanGaps: false,
+          points: { show: points <= 24, size: 6, fill: paint.paper },
+          value: (_chart, value) => value == null ? "–" : UNITS[one.unit].exact(value),
         })),
       ],
       cursor: { drag: { x: false, y: false }, focus: { prox: 24 } },
       focus: { alpha: 0.25 }, // the line that is pointed at, here or in the legend, stands out
       legend: { live: true },
-      // Where nobody points at a month, the legend tells the last one.
+      // Where nobody points at a place, the legend tells the last one.
       hooks: { ready: [latest], setCursor: [(chart) => { if (chart.cursor.idx == null) latest(chart); }] },
     };
   }
 
+  function plain(element, told) {
+    const { lines } = colours(element, told.series);
+    return {
+      ...size(element),
+      scales: scales(told),
+      axes: [{ show: false }, { show: false }],
+      padding: [2, 2, 2, 2],
+      series: [{}, ...told.series.map((one, index) => ({ scale: one.unit, stroke: lines[index], width: 1.5, points: { show: false } }))],
+      cursor: { show: false },
+      legend: { show: false },
+    };
+  }
+
+  // As wide as its place; how high the drawing is, without the legend, the stylesheet says.
+  function size(element) {
+    return { width: element.clientWidth, height: Number(getComputedStyle(element).getPropertyValue("--chart-height")) };
+  }
+
   function draw(element) {
-    const told = JSON.parse(element.dataset.chart), width = element.clientWidth;
+    const told = JSON.parse(element.dataset.chart);
     drawn.get(element)?.destroy();
-    if (!width) { drawn.delete(element); return; } // hidden for now; drawn once it has a size
+    if (!element.clientWidth) { drawn.delete(element); return; } // hidden for now; drawn once it has a size
     const xs = told.times || told.labels.map((_, index) => index);
-    const chart = new uPlot(options(element, told, width), [xs, ...told.series.map((one) => one.values)], element);
+    const make = element.classList.contains("spark") ? plain : options;
+    const chart = new uPlot(make(element, told), [xs, ...told.series.map((one) => one.values)], element);
     drawn.set(element, chart);
     element.dataset.drawn = "yes";
   }
@@ -91,7 +124,7 @@
     for (const { target } of entries) {
       const chart = drawn.get(target);
       if (!chart) draw(target);
-      else if (target.clientWidth && chart.width !== target.clientWidth) chart.setSize({ width: target.clientWidth, height: HEIGHT });
+      else if (target.clientWidth && chart.width !== target.clientWidth) chart.setSize(size(target));
     }
   });
 

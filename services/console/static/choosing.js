@@ -9,7 +9,7 @@ function tell() {
   const chosen = ticks().filter((one) => one.checked);
   const fen = chosen.reduce((sum, one) => sum + Number(one.dataset.fen), 0);
   const told = document.getElementById("chosen");
-  told.textContent = chosen.length ? `${chosen.length} · ${(fen / 100).toFixed(2)}` : "";
+  told.textContent = chosen.length ? `${chosen.length} · ${(fen / 100).toLocaleString("en", { minimumFractionDigits: 2 })}` : "";
   all().checked = chosen.length > 0 && chosen.length === ticks().length;
   for (const one of ticks()) one.closest("tr").setAttribute("aria-selected", String(one.checked));
 }

@@ -15,7 +15,7 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) {
     delete form.dataset.sent;
-    for (const button of form.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
+    for (const field of form.elements) field.removeAttribute("aria-disabled");
   }
 });
 
@@ -34,11 +34,40 @@ window.addEventListener("online", found);
 for (const name of ["htmx:sendError", "htmx:timeout", "htmx:sseError"]) document.addEventListener(name, lost);
 for (const name of ["htmx:afterOnLoad", "htmx:sseOpen"]) document.addEventListener(name, found);
 
-// Keys: "/" to search, j and k through the rows of a list, Enter opens the row's link.
+// What is wider than its place scrolls: by keys too, and where it is cut it fades.
+const WIDE = ".scroll, .summary blockquote, .top nav";
+function scrolling() {
+  for (const box of document.querySelectorAll(WIDE)) {
+    const wide = box.scrollWidth > box.clientWidth + 1;
+    if (wide || box.scrollHeight > box.clientHeight + 1) reachable(box);
+    box.classList.toggle("cut", wide && box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  }
+}
+function reachable(box) {
+  if (box.hasAttribute("tabindex") || box.matches("nav")) return; // the links of a menu can be reached as they are
+  box.tabIndex = 0;
+  const named = box.querySelector("caption") || box.closest("section")?.querySelector("h2, h3") || document.querySelector("h1");
+  if (!box.matches(".scroll") || !named) return;
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", named.textContent.trim());
+}
+for (const name of ["DOMContentLoaded", "htmx:afterSettle", "toggle"]) document.addEventListener(name, scrolling, true);
+document.addEventListener("scroll", (event) => { if (event.target.matches?.(WIDE)) scrolling(); }, true);
+window.addEventListener("resize", scrolling);
+
+// The page that one is on is seen in a menu that scrolls.
+document.addEventListener("DOMContentLoaded", () => {
+  const menu = document.querySelector(".top nav"), here = menu?.querySelector("[aria-current]");
+  if (here) menu.scrollLeft = here.offsetLeft - menu.offsetLeft - (menu.clientWidth - here.offsetWidth) / 2;
+});
+
+// Keys: "/" to search, j and k through the rows of a list, Enter opens the row's link, "?" tells of them all.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/" && event.target.dataset?.key === "/" && !event.target.value) event.preventDefault(); // it is there already
   if (event.target.closest("input, textarea, select, [contenteditable]")) return;
   if (event.key === "/") { document.querySelector('[data-key="/"]')?.focus(); event.preventDefault(); }
+  if (event.key === "?") document.getElementById("keys")?.showModal();
   if (event.key === "j" || event.key === "k") step(event.key === "j" ? 1 : -1);
 });
 

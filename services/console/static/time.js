@@ -23,7 +23,7 @@
     htmx.ajax("GET", href, { source: slider, target: "#then", select: "#then", swap: "outerHTML" });
   }
 
-  document.getElementById("slider").hidden = false;
+  document.getElementById("slider").hidden = moments.length < 2;
   slider.addEventListener("input", () => {
     tell();
     clearTimeout(waiting);

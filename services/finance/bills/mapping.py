@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import yaml
 
+from contracts.policy.unreadable import unreadable
 from services.finance.bills.lines import GBK, UTF8
 from services.finance.bills.mistakes import Mistake, Mistakes, Wrong
 from services.finance.bills.rows import RowKind, Status
@@ -231,10 +232,11 @@ class _Reading:
     def _parsed(self, text: bytes) -> dict[_Text, _Value]:
         try:
             node = yaml.compose(text, Loader=yaml.CSafeLoader)
-        except (yaml.YAMLError, UnicodeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            found = getattr(error, "problem", None) or str(error)
-            raise self._no_mapping(Wrong("mapping_unreadable", found=found), mark.line + 1 if mark else 0) from None
+        except UnicodeError as error:
+            raise self._no_mapping(Wrong("mapping_unreadable", why_zh=error, why_en=error), 0) from None
+        except yaml.YAMLError as error:
+            line, why = unreadable(error)
+            raise self._no_mapping(Wrong("mapping_unreadable", why_zh=why.zh, why_en=why.en), line) from None
         value = self._value(node, "") if node is not None else {}
         if isinstance(value, dict):
             return value

@@ -38,11 +38,14 @@ RULES: Final[dict[str, Rule]] = {
     "unknown_bill": Rule(
         "认不出是哪种账单(开头是 {found})",
         "no bill that is known here (it begins with {found})",
-        "核对文件;其他表格用 --mapping 指明各列",
-        "check the file; for other tables say with --mapping which column is what",
+        "核对是否选错了文件;若是其他表格,导入时选一个列映射",
+        "check that it is the right file; any other table is read by a column mapping: choose one",
     ),
     "other_kind": Rule(
-        "这是 {found} 账单,不是 {wanted}", "it is a bill {found}, not {wanted}", "改 --kind 或换文件", "mend --kind"
+        "这是 {found} 账单,不是 {wanted}",
+        "it is a bill {found}, not {wanted}",
+        "换文件或改种类",
+        "take another file, or name its kind",
     ),
     "wrong_encoding": _again("编码应为 {wanted},实为 {found}", "its encoding should be {wanted} and is {found}"),
     "archive_broken": _again("压缩包损坏或不完整({found})", "the archive is broken or cut ({found})"),
@@ -63,14 +66,14 @@ RULES: Final[dict[str, Rule]] = {
     "column_missing": Rule(
         "缺少这一列",
         "this column is missing",
-        "从渠道重新下载,或用 --mapping 指明各列",
-        "download it afresh, or say with --mapping which column is what",
+        "从渠道重新下载,或用列映射指明各列",
+        "download it afresh, or say in a column mapping which column is what",
     ),
     "column_unknown": Rule(
         "不认识这一列",
         "this column is not known",
-        "渠道可能改了格式:用 --mapping 指明各列",
-        "the channel may have changed its format: say with --mapping which column is what",
+        "渠道可能改了格式:用列映射指明各列",
+        "the channel may have changed its format: say in a column mapping which column is what",
     ),
     "column_twice": _again("这一列出现两次", "this column is there twice"),
     # a row
@@ -115,7 +118,7 @@ RULES: Final[dict[str, Rule]] = {
     # the footer
     "footer_differs": _ask("汇总写 {says},逐行合计为 {found}", "its total says {says}, its rows give {found}"),
     # a mapping
-    "mapping_unreadable": _mapping("不是有效的 YAML:{found}", "it is not valid YAML: {found}"),
+    "mapping_unreadable": _mapping("不是有效的 YAML:{why_zh}", "it is not valid YAML: {why_en}"),
     "mapping_twice": _mapping("写了两次", "it is given twice"),
     "mapping_unknown": _mapping("没有这一项,可选:{wanted}", "there is no such entry; there are {wanted}"),
     "mapping_missing": _mapping("缺少这一项", "it is missing"),

@@ -1,4 +1,5 @@
-"""Closing months: in order, each once, and none before it is over."""
+"""Closing months: in order, each once, and none before it is over. One person finds a month ready and prepares it (the
+maker), another one closes it (the checker)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from msgspec import Meta, Struct
 
-from contracts.events.finance import AccountSum, PeriodClosed
+from contracts.events.finance import AccountSum, PeriodClosed, PeriodPrepared
+from services.kernel.actor import Actor
 from services.kernel.decider import Command, CommandSpec, Context, Events, Fact
-from services.kernel.fields import Moment, Sha256
+from services.kernel.fields import Moment, Name, Sha256
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.shop_time import shop_month
 
@@ -21,19 +23,31 @@ _MonthOrNone = Annotated[str, Meta(pattern=r"^([0-9]{4}-(0[1-9]|1[0-2]))?$(?!\n)
 _Count = Annotated[int, Meta(ge=0)]
 
 
-class Closed(NamedTuple):
-    """A month that was closed: what was frozen, when and by whom."""
+class Prepared(NamedTuple):
+    """A month that was prepared: what the maker saw, when, and who that is."""
 
-    event: PeriodClosed
+    event: PeriodPrepared
     at: datetime
     by: str
 
 
-class Periods:
-    """The closed months, in the order of the calendar."""
+class Closed(NamedTuple):
+    """A month that was closed: what was frozen, when and by whom. `prepared` is None where it was closed by one person
+    alone, as was possible once."""
 
-    def __init__(self, closed: Mapping[str, Closed] | None = None) -> None:
+    event: PeriodClosed
+    at: datetime
+    by: str
+    prepared: Prepared | None = None
+
+
+class Periods:
+    """The closed months, in the order of the calendar, and the one that is `prepared`: only the one that is due can
+    be."""
+
+    def __init__(self, closed: Mapping[str, Closed] | None = None, prepared: Prepared | None = None) -> None:
         self.closed: dict[str, Closed] = dict(closed or {})
+        self.prepared = prepared
 
     @property
     def last(self) -> PeriodClosed | None:
@@ -47,8 +61,18 @@ class Periods:
 
     def evolve(self, fact: Fact) -> None:
         """Fold one event."""
-        if isinstance(fact.event, PeriodClosed):
-            self.closed[fact.event.month] = Closed(fact.event, fact.time, fact.actor)
+        match fact.event:
+            case PeriodPrepared() as event:
+                self.prepared = Prepared(event, fact.time, fact.actor)
+            case PeriodClosed() as event:
+                self.closed[event.month] = Closed(event, fact.time, fact.actor, self.prepared_of(event.month))
+                self.prepared = None
+
+    def prepared_of(self, month: str) -> Prepared | None:
+        """How a month was last prepared, whether it is closed by now or not."""
+        if month in self.closed:
+            return self.closed[month].prepared
+        return self.prepared if self.prepared is not None and self.prepared.event.month == month else None
 
 
 def next_month(month: str) -> str:
@@ -59,23 +83,39 @@ def next_month(month: str) -> str:
 
 class Figures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the books hold of a month, up to `position` of their log. `first_month` is the first month of all in which
-    anything was posted, empty where nothing was. The rest is as in `period.closed`."""
+    anything was posted, empty where nothing was. The rest is as in `period.prepared`."""
 
     position: _Count
-    root: Sha256
-    report: Sha256
     postings: _Count
     late: _Count
     accounts: tuple[AccountSum, ...]
-    cut_off_at: Moment
     first_month: _MonthOrNone
 
 
-class ClosePeriod(Command, frozen=True, kw_only=True):
-    """Close a month for good. Nobody may say `figures`: they are added up where the command arrives."""
+class FrozenFigures(Figures, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """They, and what is frozen with them, as in `period.closed`."""
+
+    root: Sha256
+    report: Sha256
+    cut_off_at: Moment
+    misposted: _Count = 0
+    unreconciled: tuple[Name, ...] = ()
+
+
+class PreparePeriod(Command, frozen=True, kw_only=True):
+    """Find a month ready to be closed, by another person. Nobody may say `figures`: they are added up where the command
+    arrives."""
 
     month: Month
     figures: Figures | None = None
+
+
+class ClosePeriod(Command, frozen=True, kw_only=True):
+    """Close a month for good, which another person prepared and which is still the same. Nobody may say `figures`: they
+    are added up where the command arrives."""
+
+    month: Month
+    figures: FrozenFigures | None = None
 
 
 def check_due(periods: Periods, month: str, first_month: str, now: datetime) -> None:
@@ -97,12 +137,47 @@ def check_due(periods: Periods, month: str, first_month: str, now: datetime) -> 
         raise Refusal("earlier_month_open", month=month, earlier=due)
 
 
-def _close(file: "Books", _: str, body: ClosePeriod, context: Context) -> Events:
+def check_prepared(periods: Periods, month: str) -> Prepared:
+    """How a month was prepared; raises `Refusal` `period_not_prepared` where nobody did."""
+    prepared = periods.prepared_of(month)
+    if prepared is None:
+        raise Refusal("period_not_prepared", month=month)
+    return prepared
+
+
+def _prepare(file: "Books", _: str, body: PreparePeriod, context: Context) -> Events:
+    """The same by the same person changes nothing; what else is said later replaces it."""
     figures = body.figures
     if figures is None:
-        raise invalid("figures", "required", "缺少汇总数字", "is what the books hold of the month")
+        raise _no_figures()
     check_due(file.periods, body.month, figures.first_month, context.now)
     check_sums(figures.accounts, file.periods.last)
+    before = file.periods.prepared_of(body.month)
+    if before is not None and Actor.parse(before.by).name == context.actor.name and _unchanged(before, figures):
+        return ()
+    return (
+        PeriodPrepared(
+            month=body.month,
+            position=figures.position,
+            postings=figures.postings,
+            late=figures.late,
+            accounts=figures.accounts,
+        ),
+    )
+
+
+def _close(file: "Books", _: str, body: ClosePeriod, context: Context) -> Events:
+    """It is what the maker saw, so what the checker looks at is that and nothing else."""
+    figures = body.figures
+    if figures is None:
+        raise _no_figures()
+    check_due(file.periods, body.month, figures.first_month, context.now)
+    check_sums(figures.accounts, file.periods.last)
+    prepared = check_prepared(file.periods, body.month)
+    if Actor.parse(prepared.by).name == context.actor.name:
+        raise Refusal("own_preparation", month=body.month)
+    if not _unchanged(prepared, figures):
+        raise Refusal("period_changed", month=body.month, then=prepared.event.postings, now=figures.postings)
     return (
         PeriodClosed(
             month=body.month,
@@ -113,8 +188,27 @@ def _close(file: "Books", _: str, body: ClosePeriod, context: Context) -> Events
             late=figures.late,
             accounts=figures.accounts,
             cut_off_at=figures.cut_off_at,
+            misposted=figures.misposted,
+            unreconciled=figures.unreconciled,
         ),
     )
+
+
+def _no_figures() -> Refusal:
+    return invalid("figures", "required", "缺少汇总数字", "is what the books hold of the month")
+
+
+def _unchanged(prepared: Prepared, figures: Figures) -> bool:
+    """Whether a month holds what it was prepared with; how far the log got meanwhile, with what is not of the month,
+    does not matter."""
+    seen = prepared.event
+    return (seen.postings, seen.late) == (figures.postings, figures.late) and (
+        _by_key(seen.accounts) == _by_key(figures.accounts)
+    )
+
+
+def _by_key(accounts: Sequence[AccountSum]) -> dict[tuple[str, str], AccountSum]:
+    return {(one.account, one.party): one for one in accounts}
 
 
 def check_sums(accounts: Sequence[AccountSum], before: PeriodClosed | None) -> None:
@@ -143,7 +237,10 @@ def _held(accounts: Sequence[AccountSum], figure: str) -> dict[tuple[str, str], 
     return {(one.account, one.party): getattr(one, figure) for one in accounts}
 
 
-#: Who may close a month.
+#: Who may prepare a month, and who may close it.
 CLOSERS: Final = frozenset({"finance", "store_manager"})
 
-COMMANDS: Mapping[str, CommandSpec["Books"]] = {"close_period": CommandSpec(ClosePeriod, CLOSERS, _close)}
+COMMANDS: Mapping[str, CommandSpec["Books"]] = {
+    "prepare_period": CommandSpec(PreparePeriod, CLOSERS, _prepare),
+    "close_period": CommandSpec(ClosePeriod, CLOSERS, _close),
+}

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from contracts.policy import Policy
 from services.finance.domain.domain import AnyFile
+from services.finance.http.actions import ActionsHttp
 from services.finance.http.bills import BillsHttp
 from services.finance.http.corrections import CorrectionsHttp
 from services.finance.http.exports import ExportsHttp
@@ -23,6 +24,7 @@ class FinanceHttp:
     def __init__(self, service: Service[AnyFile], settings: Settings, policy: Policy) -> None:
         self._subjects = (
             LedgerHttp(service),
+            ActionsHttp(service, policy),
             BillsHttp(service, policy, settings),
             ReconciliationHttp(service, policy),
             CorrectionsHttp(service, policy),

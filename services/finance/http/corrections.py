@@ -9,11 +9,16 @@ from aiohttp import web
 
 from contracts.events.finance import Leg
 from contracts.policy import Policy
+from services.finance.domain.books import Books
 from services.finance.domain.corrections import COMMANDS, ProposeCorrection, State, check_claims, check_parties
+from services.finance.http.actions import BooksAction, tried
 from services.finance.http.commands import books_command
 from services.finance.reading import reading_books
 from services.finance.views import corrections as views
+from services.kernel.actor import Actor
+from services.kernel.decider import Context
 from services.kernel.http import lists
+from services.kernel.http.app import actor_of
 from services.kernel.http.commands import CommandAnswer, CommandDesk
 from services.kernel.http.lists import Filter
 from services.kernel.http.openapi import Operation, command, describe
@@ -34,6 +39,10 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+#: What decides a correction that waits, with what is asked for besides its name.
+_DECIDING: Final[Mapping[str, Mapping[str, str]]] = {"approve_correction": {}, "decline_correction": {"reason": "-"}}
+
+
 class CorrectionRow(msgspec.Struct, frozen=True):
     """A correction: what it posts (a debit above zero, a credit below, in fen) once it is approved, and the
     discrepancies that it closes. `amount_fen` is the sum of its debits; `answer` why it was
@@ -51,6 +60,12 @@ class CorrectionRow(msgspec.Struct, frozen=True):
     amount_fen: int
     legs: Sequence[Leg]
     discrepancies: Sequence[str]
+
+
+class CorrectionDocument(CorrectionRow, frozen=True):
+    """A correction, and of one that waits (`next_actions`): whether whoever asks can approve or decline it."""
+
+    next_actions: Sequence[BooksAction] = ()
 
 
 def _presented(row: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +133,7 @@ class CorrectionsHttp:
         Operation(
             summary="A correction, and what became of it",
             tag="finance",
-            answer=CorrectionRow,
+            answer=CorrectionDocument,
             refusals=(404,),
             etag=True,
         )
@@ -128,7 +143,15 @@ class CorrectionsHttp:
         name = request.match_info["correction"]
         async with reading_books(self._service) as (books, version):
             found = views.rows(books, [name])["correction_view"]
-        if not found:
-            raise Refusal("unknown_correction", correction=name[:64])
-        row = msgspec.convert(_presented(dict(found[0])), CorrectionRow, strict=False)
+            if not found:
+                raise Refusal("unknown_correction", correction=name[:64])
+            waits = books.corrections.all[name].state == "proposed"
+            actions = [self._tried(one, books, name, actor_of(request)) for one in _DECIDING if waits]
+        row = msgspec.convert(_presented(dict(found[0])), CorrectionDocument, strict=False)
+        row = msgspec.structs.replace(row, next_actions=actions)
         return lists.json(row, ETag=f'"{version}"')
+
+    def _tried(self, command: str, books: Books, name: str, who: Actor) -> BooksAction:
+        """Whether somebody could decide a correction now."""
+        body = {"correction": name, **_DECIDING[command]}
+        return tried(self._service, self._policy, books, command, body, Context(self._service.clock.now(), who))

@@ -1,8 +1,9 @@
 """The HTTP routes of what after-sales cost and who owes of it: by group and month, down to cases, and recoveries."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final, Literal
 
+import msgspec
 from aiohttp import web
 
 from contracts.policy import Policy
@@ -14,6 +15,7 @@ from services.finance.ledger.trial import is_month
 from services.finance.statements.losses import (
     FILTERS,
     GROUPINGS,
+    GROUPS_TOLD,
     PATTERNS,
     Asked,
     By,
@@ -48,10 +50,20 @@ _FILTERS: Final[Mapping[str, Parameter]] = {
     "cause": Parameter("cause", Word, "Cases with this cause, as it is known now"),
     "channel": Parameter("channel", Word, "Orders of this channel"),
 }
+#: More groups than any shop has: so that a file of them has all.
+_GROUPS_MOST: Final = 1_000_000
+_GROUPS: Final = Parameter(
+    "limit",
+    Annotated[int, msgspec.Meta(ge=1, le=_GROUPS_MOST)],
+    f"Groups that are told one by one; {GROUPS_TOLD} where it is not said",
+)
 _GROUP: Final = Parameter("group", str, "Needed: the `key` of a row of the losses, which may be empty")
 _PAGING: Final = (
     Parameter("limit", Limit, f"Cases of a page; {lists.DEFAULT_ROWS} where it is not said"),
     Parameter("after", str, "The `after` of the page before"),
+)
+_WAIT: Final = Parameter(
+    "wait", Literal["true", "false"], "true: everything that was committed before the request counts"
 )
 
 
@@ -77,18 +89,18 @@ class LossesHttp:
             " Without filters, the total is what statements of parties and of suspense say moved in these months.",
             tag=TAG,
             answer=Losses,
-            query=(_BY, *_SPAN, *_FILTERS.values()),
+            query=(_BY, *_SPAN, *_FILTERS.values(), _GROUPS, _WAIT),
             refusals=(422,),
         )
     )
     async def read_losses(self, request: web.Request) -> web.Response:
         """Rows and trends of one grouping."""
-        given = dict(lists.parameters(request, ["by", *_names_of_span(), *_FILTERS]))
-        asked = _asked(given)
+        given = await self._given(request, "by", *_names_of_span(), *_FILTERS, "limit")
+        asked, most = _asked(given), lists.whole_number(given, "limit", 1, _GROUPS_MOST, GROUPS_TOLD)
         async with self._service.store.snapshot() as reads:
             as_at = await self._as_at(reads)
             months = await months_of(reads, *_span(given, as_at), as_at)
-            return lists.json(await losses(reads, months, as_at, asked))
+            return lists.json(await losses(reads, months, as_at, asked, most))
 
     @describe(
         Operation(
@@ -97,13 +109,13 @@ class LossesHttp:
             " posted for a case: `/v1/ledger/postings?case_id=`; its events: `/v1/cases/{case_id}`.",
             tag=TAG,
             answer=LossCases,
-            query=(_BY, _GROUP, *_SPAN, *_FILTERS.values(), *_PAGING),
+            query=(_BY, _GROUP, *_SPAN, *_FILTERS.values(), *_PAGING, _WAIT),
             refusals=(422,),
         )
     )
     async def read_cases(self, request: web.Request) -> web.Response:
         """One page of cases."""
-        given = dict(lists.parameters(request, ["by", "group", *_names_of_span(), *_FILTERS, "limit", "after"]))
+        given = await self._given(request, "by", "group", *_names_of_span(), *_FILTERS, "limit", "after")
         asked, limit, after = _asked(given), lists.limit_of(given), _place(given)
         group = _group(given, asked.by)
         async with self._service.store.snapshot() as reads:
@@ -120,16 +132,24 @@ class LossesHttp:
             " `/v1/statements/parties/{party}`.",
             tag=TAG,
             answer=Recoveries,
-            query=(MONTH,),
+            query=(MONTH, _WAIT),
             refusals=(422,),
         )
     )
     async def read_recoveries(self, request: web.Request) -> web.Response:
         """What can be claimed, of a month or of all time."""
-        list(lists.parameters(request, ("month",)))  # refuses what it does not know
+        await self._given(request, "month")
         async with self._service.store.snapshot() as reads:
             scope = await scope_of(reads, asked_month(request), await self._as_at(reads))
             return lists.json(await recoveries(reads, scope, self._external))
+
+    async def _given(self, request: web.Request, *names: str) -> Mapping[str, str]:
+        """What a request asks for; raises `Refusal` for what nobody knows. Waits for the books where it asks so."""
+        given = dict(lists.parameters(request, [*names, _WAIT.name]))
+        lists.check_wait(given)
+        if given.get(_WAIT.name) == "true":
+            await lists.caught_up(self._service)
+        return given
 
     async def _as_at(self, reads: Reads) -> AsAt:
         return AsAt(await position_of(reads, self._service), self._service.clock.now())

@@ -1,4 +1,5 @@
-"""Months over HTTP: which are closed, what one holds, closing it, and whether it still is what was frozen."""
+"""Months over HTTP: which are closed, what one holds, preparing and closing it, and whether it still is what was
+frozen."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -20,26 +21,33 @@ from services.finance.closing import (
     root_at,
 )
 from services.finance.covered import not_reconciled
+from services.finance.domain.books import Books
 from services.finance.domain.periods import (
     COMMANDS,
     Closed,
-    ClosePeriod,
     Figures,
+    FrozenFigures,
     Periods,
+    Prepared,
     check_due,
+    check_prepared,
     check_sums,
     next_month,
 )
+from services.finance.http.actions import BooksAction, tried
 from services.finance.http.commands import books_command
 from services.finance.http.ledger import position_of, trial_row
 from services.finance.ledger.trial import Row, is_month
 from services.finance.reading import reading_books
+from services.kernel.actor import Actor
+from services.kernel.decider import Context
 from services.kernel.event_store import StoreUnavailable
 from services.kernel.freshness import WrittenElsewhere
 from services.kernel.http import lists
+from services.kernel.http.app import actor_of
 from services.kernel.http.commands import CommandAnswer, CommandDesk
 from services.kernel.http.openapi import Operation, Parameter, command, describe
-from services.kernel.intake import field_errors, wrong_fields
+from services.kernel.intake import Unfit, field_errors, wrong_fields
 from services.kernel.refusal import Refusal, invalid
 from services.kernel.service import Service
 
@@ -47,7 +55,12 @@ from services.kernel.service import Service
 _FIGURES: Final = "figures"
 JSON_LINES: Final = "application/x-ndjson"
 
-EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {"close_period": {"month": "2026-10"}}
+EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "prepare_period": {"month": "2026-10"},
+    "close_period": {"month": "2026-10"},
+}
+#: What stands in for hashes of a report that is not frozen yet.
+_NO_HASH: Final = "0" * 64
 
 _WAIT: Final = Parameter(
     "wait", Literal["true", "false"], "true: with everything that was committed before the request"
@@ -59,9 +72,8 @@ _FORMAT: Final = Parameter(
 #: What does not keep a month from being closed, and should be known before it is; `{count}` times.
 _WARNINGS: Final[Mapping[str, Text]] = {
     "open_discrepancies": Text(
-        zh="各月合计还有 {count} 项对账差异未处理,报告会写明。可先以更正处理(aftersales correction propose)。",
-        en="Discrepancies that are open, of all months: {count}. The report says so; corrections close them"
-        " (aftersales correction propose).",
+        zh="各月合计还有 {count} 项对账差异未处理,报告会写明。可先以更正处理。",
+        en="Discrepancies that are open, of all months: {count}. The report says so; corrections close them.",
     ),
     "waiting_corrections": Text(
         zh="还有 {count} 笔更正待批准。更正在批准之日入账,不会进入本月。",
@@ -69,8 +81,8 @@ _WARNINGS: Final[Mapping[str, Text]] = {
         " month.",
     ),
     "misposted_events": Text(
-        zh="有 {count} 个事件自相矛盾,未入账。请用 aftersales ledger check 查看。",
-        en="Events that contradict themselves and post nothing: {count}. See aftersales ledger check.",
+        zh="有 {count} 个事件自相矛盾,未入账。核对总账可看到是哪些。",
+        en="Events that contradict themselves and post nothing: {count}. A check of the ledger shows which.",
     ),
     "late_postings": Text(
         zh="有 {count} 笔分录属于已结账的月份,迟到后计入本月。",
@@ -81,7 +93,7 @@ _WARNINGS: Final[Mapping[str, Text]] = {
 
 class PeriodRow(msgspec.Struct, frozen=True, kw_only=True):
     """A month in a list. `late` of its postings were made in months that were closed when they were heard of; what is
-    said of how it was closed is empty while it is open."""
+    said of how it was prepared and closed is empty while it is not."""
 
     month: str
     state: Literal["open", "closed"]
@@ -90,6 +102,8 @@ class PeriodRow(msgspec.Struct, frozen=True, kw_only=True):
     position: int = 0
     root: str = ""
     report: str = ""
+    prepared_at: datetime | None = None
+    prepared_by: str = ""
     closed_at: datetime | None = None
     closed_by: str = ""
 
@@ -114,7 +128,9 @@ class PeriodDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     `position` and `root`: up to where in the log of finance. `report` is the SHA-256 of its lines (`format=jsonl`);
     like the root, it is empty while the month is open. `totals` are accounts over all that they are kept by.
-    `obstacles` keep an open month from being closed, `warnings` do not.
+    `obstacles` keep an open month from being prepared and closed, whoever asks; `warnings` do not. `prepared_by` is
+    who found it ready; another person closes it. `next_actions`: which of the two commands an open month takes now from
+    the person who asks.
     """
 
     month: str
@@ -122,6 +138,8 @@ class PeriodDocument(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     root: str
     report: str
+    prepared_at: datetime | None
+    prepared_by: str
     closed_at: datetime | None
     closed_by: str
     postings: int
@@ -134,6 +152,7 @@ class PeriodDocument(msgspec.Struct, frozen=True, kw_only=True):
     totals: Sequence[Row]
     obstacles: Sequence[Said]
     warnings: Sequence[Said]
+    next_actions: Sequence[BooksAction]
 
 
 class _Now(NamedTuple):
@@ -141,6 +160,18 @@ class _Now(NamedTuple):
 
     draft: Draft
     cut_off_at: datetime
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What it is prepared with."""
+        report = self.draft.report
+        return {
+            "position": report.position,
+            "postings": report.postings,
+            "late": report.late,
+            "accounts": tuple(report.accounts),
+            "first_month": self.draft.first_month,
+        }
 
 
 class PeriodsHttp:
@@ -157,20 +188,23 @@ class PeriodsHttp:
             web.get("/v1/periods", self.list_periods),
             web.get("/v1/periods/{month}/report", self.read_report),
             web.get("/v1/periods/{month}/check", self.check_period),
-            web.post("/v1/periods/{month}/close", self._close()),
+            web.post("/v1/periods/{month}/prepare", self._command("prepare_period")),
+            web.post("/v1/periods/{month}/close", self._command("close_period")),
         ]
 
-    # -- closing
+    # -- preparing and closing
 
-    def _close(self) -> Any:
-        """The handler that closes a month, which its address names."""
-        name, hidden = "close_period", frozenset({_FIGURES})
+    def _command(self, name: str) -> Any:
+        """The handler of a command about a month, which its address names."""
+        hidden = frozenset({_FIGURES})
         told = command(self._policy, name, COMMANDS[name], CommandAnswer, "finance", EXAMPLES[name], hidden=hidden)
         return books_command(self._desk, name, told)
 
-    async def _prepare(self, _: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Complete the command with what the books hold of the month, which no sender may say."""
-        errors = field_errors(ClosePeriod, {name: value for name, value in body.items() if name != _FIGURES})
+    async def _prepare(self, command: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Complete a command with what the books hold of the month, which no sender may say."""
+        closes = command == "close_period"
+        said = {name: value for name, value in body.items() if name != _FIGURES}
+        errors = field_errors(COMMANDS[command].body, said)
         if _FIGURES in body:
             errors += invalid(_FIGURES, "known_field", "没有这个字段", "is not a field of this command").errors
         if errors:
@@ -182,17 +216,18 @@ class PeriodsHttp:
         check_due(periods, month, now.draft.first_month, now.cut_off_at)
         for refusal in _unsound(now.draft, periods):
             raise refusal
-        root = await root_at(self._service.store, report.position)
-        report = msgspec.structs.replace(report, root=root.hash)
-        figures = Figures(
-            position=report.position,
-            root=root.hash,
-            report=report.sha256,
-            postings=report.postings,
-            late=report.late,
-            accounts=tuple(report.accounts),
+        if not closes:
+            return {**body, _FIGURES: msgspec.to_builtins(Figures(**now.figures))}
+        check_prepared(periods, month)  # before the whole log is proven
+        root = (await root_at(self._service.store, report.position)).hash
+        frozen = msgspec.structs.replace(report, root=root).sha256
+        figures = FrozenFigures(
+            **now.figures,
+            root=root,
+            report=frozen,
             cut_off_at=now.cut_off_at,
-            first_month=now.draft.first_month,
+            misposted=now.draft.misposted,
+            unreconciled=tuple(await not_reconciled(self._service.store, month)),
         )
         return {**body, _FIGURES: msgspec.to_builtins(figures)}
 
@@ -223,7 +258,7 @@ class PeriodsHttp:
 
     async def _periods(self) -> Periods:
         async with reading_books(self._service) as (books, _):
-            return Periods(books.periods.closed)
+            return Periods(books.periods.closed, books.periods.prepared)
 
     # -- reading
 
@@ -241,7 +276,10 @@ class PeriodsHttp:
         await self._waited(request)
         periods = await self._periods()
         still_open = await open_months(self._service.store, periods.positions)
-        rows = [*map(_closed_row, periods.closed.values()), *map(_open_row, still_open)]
+        rows = [
+            *map(_closed_row, periods.closed.values()),
+            *(_open_row(one, periods.prepared_of(one.month)) for one in still_open),
+        ]
         return lists.json(PeriodList(sorted(rows, key=lambda row: row.month, reverse=True)))
 
     @describe(
@@ -263,7 +301,8 @@ class PeriodsHttp:
             return web.Response(body=report.lines(), content_type=JSON_LINES)
         if closed is None:
             unreconciled = await not_reconciled(self._service.store, month)
-            return lists.json(self._open_document(await self._now(periods, month), periods, unreconciled))
+            now = await self._now(periods, month)
+            return lists.json(self._open_document(now, periods, unreconciled, actor_of(request)))
         return lists.json(self._closed_document(await frozen_report(self._service.store, closed.event), closed))
 
     @describe(
@@ -298,24 +337,43 @@ class PeriodsHttp:
             report,
             state="closed",
             report=closed.event.report,
+            **_preparation(closed.prepared),
             closed_at=closed.at,
             closed_by=closed.by,
             obstacles=[],
-            warnings=list(_warnings(report)),
+            warnings=[
+                *_warnings(report, closed.event.misposted),
+                *_unreconciled(closed.event.unreconciled, closed=True),
+            ],
+            next_actions=[],
         )
 
-    def _open_document(self, now: _Now, periods: Periods, unreconciled: Sequence[str]) -> PeriodDocument:
+    def _open_document(self, now: _Now, periods: Periods, unreconciled: Sequence[str], who: Actor) -> PeriodDocument:
         refusals = [*_undue(periods, now), *_unsound(now.draft, periods)]
         texts = [(one.code, self._policy.refusal_text(one.code, one.params)) for one in refusals]
         return _document(
             now.draft.report,
             state="open",
             report="",
+            **_preparation(periods.prepared_of(now.draft.report.month)),
             closed_at=None,
             closed_by="",
             obstacles=[Said(code, text.zh, text.en) for code, text in texts],
             warnings=[*_warnings(now.draft.report, now.draft.misposted), *_unreconciled(unreconciled)],
+            next_actions=[self._tried(name, now, periods, refusals, who) for name in COMMANDS],
         )
+
+    def _tried(
+        self, command: str, now: _Now, periods: Periods, obstacles: Sequence[Refusal], who: Actor
+    ) -> BooksAction:
+        """Whether somebody could give a command about an open month now: its own rules are asked."""
+        said = {"month": now.draft.report.month, _FIGURES: now.figures}
+        if command == "close_period":
+            said[_FIGURES] = now.figures | {"root": _NO_HASH, "report": _NO_HASH, "cut_off_at": now.cut_off_at}
+        body = Unfit(obstacles[0], said) if obstacles else said
+        books = Books()
+        books.periods = periods
+        return tried(self._service, self._policy, books, command, body, Context(now.cut_off_at, who))
 
 
 def _undue(periods: Periods, now: _Now) -> Iterator[Refusal]:
@@ -338,6 +396,13 @@ def _unsound(draft: Draft, periods: Periods) -> Iterator[Refusal]:
         yield refusal
 
 
+def _preparation(prepared: Prepared | None) -> dict[str, Any]:
+    return {
+        "prepared_at": prepared.at if prepared is not None else None,
+        "prepared_by": prepared.by if prepared is not None else "",
+    }
+
+
 def _document(report: PeriodReport, /, **said: Any) -> PeriodDocument:
     own = msgspec.structs.asdict(report) | {"debit_fen": report.debit_fen, "credit_fen": report.credit_fen}
     own |= {"accounts": [*map(trial_row, report.accounts)], "totals": [*map(trial_row, report.totals)]}
@@ -357,12 +422,15 @@ def _warnings(report: PeriodReport, misposted: int = 0) -> Iterator[Said]:
             yield Said(code, text.zh.format(count=count), text.en.format(count=count))
 
 
-def _unreconciled(channels: Sequence[str]) -> Iterator[Said]:
+def _unreconciled(channels: Sequence[str], *, closed: bool = False) -> Iterator[Said]:
     if channels:
         names = ", ".join(channels)
-        zh = f"本月尚未对账的渠道:{names}。请先导入账单并对账(aftersales reconcile run)。"
-        en = f"Channels that this month was not reconciled with: {names}. Import their bills and compare first"
-        yield Said("not_reconciled", zh, f"{en} (aftersales reconcile run).")
+        zh, en = f"本月尚未对账的渠道:{names}。", f"Channels that this month was not reconciled with: {names}."
+        if closed:
+            zh, en = f"结账时{zh}", f"When it was closed: {en}"
+        else:
+            zh, en = f"{zh}请先导入账单并对账。", f"{en} Import their bills and reconcile them first."
+        yield Said("not_reconciled", zh, en)
 
 
 def _closed_row(closed: Closed) -> PeriodRow:
@@ -375,13 +443,15 @@ def _closed_row(closed: Closed) -> PeriodRow:
         position=event.position,
         root=event.root,
         report=event.report,
+        **_preparation(closed.prepared),
         closed_at=closed.at,
         closed_by=closed.by,
     )
 
 
-def _open_row(one: OpenMonth) -> PeriodRow:
-    return PeriodRow(month=one.month, state="open", postings=one.postings, late=one.late)
+def _open_row(one: OpenMonth, prepared: Prepared | None) -> PeriodRow:
+    said = _preparation(prepared)
+    return PeriodRow(month=one.month, state="open", postings=one.postings, late=one.late, **said)
 
 
 def _month_of(request: web.Request) -> str:

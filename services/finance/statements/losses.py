@@ -26,8 +26,8 @@ _BOOKS: Final = f"p.account IN ('losses', 'recoverable', 'claims', 'suspense') A
 
 #: Groups that have a trend of their own; the others share one.
 TRENDS: Final = 12
-#: Groups that are told one by one.
-MOST: Final = 500
+#: Groups that are told one by one, unless more are asked for.
+GROUPS_TOLD: Final = 500
 
 #: What a posting is grouped by; months have an expression of their own, articles stand together between bars.
 _COLUMNS: Final[Mapping[str, str]] = {
@@ -77,6 +77,10 @@ _ADDED: Final = ", ".join(
 _LOSS: Final = (
     f"CAST(SUM(CASE WHEN {_SUMS['suspense_fen']} OR {_SUMS['charged_fen']} THEN amount_fen ELSE 0 END) AS bigint)"
 )
+#: A case of which a group has anything left: what was booked and taken back altogether is no case of it.
+_LEFT: Final = " OR ".join(
+    f"SUM(CASE WHEN {condition} THEN amount_fen ELSE 0 END) <> 0" for condition in _SUMS.values()
+)
 
 
 class LossSums(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +96,8 @@ class LossSums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LossFigures(LossSums, frozen=True, kw_only=True):
-    """The same, and of how many cases."""
+    """The same, and of how many cases: those of which anything is left, since what was booked and taken back altogether
+    is none."""
 
     cases: int = 0
 
@@ -118,9 +123,10 @@ class LossTrend(msgspec.Struct, frozen=True, kw_only=True):
 class Losses(msgspec.Struct, frozen=True, kw_only=True):
     """What after-sales cost from the first month to the last, both included.
 
-    `rows`: the largest loss first, months in their order; of more than 500 groups the first, `left_out` says how many
-    are not told. `trends`: the first 12 groups and the others; by month, one of all. `total` holds everything. A case
-    about several articles counts with each of them, so that by `sku` the rows may come to more than the total.
+    `rows`: the largest loss first, months in their order; of more groups than are asked for (500) the first,
+    `left_out` says how many are not told. `trends`: the first 12 groups and the others; by month, one of all. `total`
+    holds everything. A case about several articles counts with each of them, so that by `sku` the rows may come to more
+    than the total.
     """
 
     by: str
@@ -141,7 +147,8 @@ class LossParty(msgspec.Struct, frozen=True):
 
 
 class LossCase(LossSums, frozen=True, kw_only=True):
-    """What a case has of a group. `case_id` is empty for corrections that are about no case."""
+    """What a case has of a group. `case_id` is empty for corrections that are about no case. `parties`: who was charged
+    of it in the group, and of what nobody bears yet, who bears the rest of the case."""
 
     case_id: str
     order_id: str
@@ -177,8 +184,8 @@ class Asked(NamedTuple):
     filters: Mapping[str, str]
 
 
-async def losses(reads: Reads, months: Months, as_at: AsAt, asked: Asked) -> Losses:
-    """Everything that a chart and a table need."""
+async def losses(reads: Reads, months: Months, as_at: AsAt, asked: Asked, most: int = GROUPS_TOLD) -> Losses:
+    """Everything that a chart and a table need; `most`: groups that are told one by one."""
     source = _source(months, asked)
     by_month = await _monthly(reads, source)
     counts = await _counts(reads, source)
@@ -190,8 +197,8 @@ async def losses(reads: Reads, months: Months, as_at: AsAt, asked: Asked) -> Los
         by=asked.by,
         months=months.months,
         as_at=as_at,
-        rows=told[:MOST],
-        left_out=max(0, len(told) - MOST),
+        rows=told[:most],
+        left_out=max(0, len(told) - most),
         total=_figures(total),
         trends=_trends(ranked, _trended(asked.by, by_month), months.months),
     )
@@ -206,7 +213,9 @@ async def loss_cases(
     rows = await _cases(reads, source, limit + 1, after)
     page = rows[:limit]
     named = [row["case_id"] for row in page]
-    parties, facts = await _parties(reads, source, named), await _facts(reads, named)
+    nobodys = asked.by == "party" and not group
+    parties = await _parties(reads, _source(months, asked) if nobodys else source, named)
+    facts = await _facts(reads, named)
     items = [_case(row, facts.get(row["case_id"], ("", "")), parties.get(row["case_id"], ())) for row in page]
     has_more = len(rows) > limit
     return LossCases(
@@ -269,26 +278,33 @@ async def _monthly(reads: Reads, source: Condition) -> Sequence[Mapping[str, Any
 
 async def _counts(reads: Reads, source: Condition) -> Mapping[str, int]:
     """How many cases each key has."""
-    sql = f"SELECT key, COUNT(DISTINCT NULLIF(case_id, '')) AS cases FROM {source.sql} GROUP BY key"
+    sql = f"""
+        SELECT key, COUNT(NULLIF(case_id, '')) AS cases FROM (
+          SELECT key, case_id FROM {source.sql} GROUP BY key, case_id HAVING {_LEFT}
+        ) AS left_of GROUP BY key"""
     return {row["key"]: row["cases"] for row in await reads.query(sql, source.params)}
 
 
 async def _whole(reads: Reads, source: Condition) -> Mapping[str, int]:
     """Sums of everything, and how many cases there are."""
-    sql = f"SELECT COUNT(DISTINCT NULLIF(case_id, '')) AS cases, {_ADDED} FROM {source.sql}"
-    [row] = await reads.query(sql, source.params)
-    return row
+    [sums] = await reads.query(f"SELECT {_ADDED} FROM {source.sql}", source.params)
+    sql = f"""
+        SELECT COUNT(NULLIF(case_id, '')) AS cases FROM (
+          SELECT case_id FROM {source.sql} GROUP BY case_id HAVING {_LEFT}
+        ) AS left_of"""
+    [counted] = await reads.query(sql, source.params)
+    return {**sums, **counted}
 
 
 async def _cases(reads: Reads, source: Condition, limit: int, after: Place | None) -> Sequence[dict[str, Any]]:
     """The next cases: larger losses first, those of the same loss in order of their names."""
-    having, params = "", [*source.params]
+    having, params = f"({_LEFT})", [*source.params]
     if after is not None:
-        having = f" HAVING {_LOSS} < ? OR ({_LOSS} = ? AND case_id > ?)"
+        having += f" AND ({_LOSS} < ? OR ({_LOSS} = ? AND case_id > ?))"
         params += [after.loss_fen, after.loss_fen, after.case_id]
     sql = f"""
         SELECT case_id, MAX(order_id) AS order_id, {_ADDED}
-        FROM {source.sql} GROUP BY case_id{having} ORDER BY {_LOSS} DESC, case_id LIMIT ?"""
+        FROM {source.sql} GROUP BY case_id HAVING {having} ORDER BY {_LOSS} DESC, case_id LIMIT ?"""
     return await reads.query(sql, [*params, limit])
 
 
@@ -299,7 +315,8 @@ async def _parties(reads: Reads, source: Condition, cases: Sequence[str]) -> Map
     places = ", ".join("?" * len(cases))
     sql = f"""
         SELECT case_id, party, {_ADDED} FROM {source.sql}
-        WHERE case_id IN ({places}) AND account <> 'suspense' GROUP BY case_id, party ORDER BY case_id, party"""
+        WHERE case_id IN ({places}) AND account <> 'suspense'
+        GROUP BY case_id, party HAVING {_LEFT} ORDER BY case_id, party"""
     found: dict[str, list[LossParty]] = defaultdict(list)
     for row in await reads.query(sql, [*source.params, *cases]):
         found[row["case_id"]].append(LossParty(row["party"], row["charged_fen"], row["recovered_fen"]))

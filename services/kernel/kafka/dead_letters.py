@@ -150,16 +150,6 @@ async def selected(
     return [parking.parked_message(row) for row in await store.query(sql, [*params, limit])]
 
 
-async def all_selected(store: Reads, selection: Selection) -> list[Place]:
-    """The places of all messages that match, in the order of `selected`."""
-    places: list[Place] = []
-    last: Behind | None = None
-    while page := await selected(store, selection, last):
-        places += [one.place for one in page]
-        last = Behind.of(page[-1])
-    return places
-
-
 async def found(store: Reads, place: Place) -> ParkedMessage | None:
     """The message that was left behind at a place, whatever became of it."""
     states = (WAITING, DEAD, DISCARDED, parking.REDRIVEN)

@@ -120,6 +120,10 @@ class ParkedMessage(msgspec.Struct, frozen=True, kw_only=True):
     def place(self) -> Place:
         return Place(self.message.topic, self.message.partition, self.message.offset)
 
+    def without_body(self) -> "ParkedMessage":
+        """The same for who only lists it, and many more."""
+        return msgspec.structs.replace(self, message=msgspec.structs.replace(self.message, value=None))
+
     def row(self) -> tuple[Any, ...]:
         """The values of its columns."""
         message = self.message

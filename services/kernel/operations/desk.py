@@ -130,6 +130,14 @@ class Desk:
         await self._append(0, [started, finished], self._clock.now(), by)
         return operation
 
+    async def announce(self, kind: str, options: dict[str, Any], by: str, reason: str) -> str:
+        """Tell of an operation that takes a moment, before it is done. No lease is taken for it: several of its kind do
+        no harm at a time. Gives its id, to be finished."""
+        operation = new_operation_id(self.service, kind)
+        started = OperationStarted(operation=operation, kind=kind, reason=reason, options=options)
+        await self._append(0, [started], self._clock.now(), by)
+        return operation
+
     async def pause(
         self, operation: str, by: str, reason: str, answer: Answer | None = None, version: int | None = None
     ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from yarl import URL
 
 from services.catalogue import SERVICES
-from services.cli.claim import claimed
+from services.cli.claim import claimed, found_at
 from services.console.signing_in.links import ALL_ROLES, LinkRefused, OneTimeLinks, address
 from services.kernel.clock import SystemClock
 from services.kernel.settings import load_settings
@@ -113,8 +113,9 @@ def test_without_a_server_there_is_nothing_to_link_to(tmp_path: Path) -> None:
     aftersales("link", "--data-dir", str(tmp_path), PORT="0").must_fail(2, "--url")
 
 
-def test_where_the_console_is_reached_is_known_from_the_settings(tmp_path: Path) -> None:
-    """A link begins with the public address where there is one, else with the address listened on."""
+def test_where_the_console_is_reached_is_known(tmp_path: Path) -> None:
+    """A link begins with the public address where there is one, else with the address that the server at work listens
+    on, else with the one of the settings."""
     with claimed(tmp_path, list(SERVICES)):
         for environ, url in (
             ({"CONSOLE_URL": "https://shop.example"}, "https://shop.example/console/"),
@@ -123,6 +124,9 @@ def test_where_the_console_is_reached_is_known_from_the_settings(tmp_path: Path)
         ):
             told = aftersales("link", "--data-dir", str(tmp_path), **environ)
             assert told.out.startswith(url), (told.out, told.err)
+        with found_at(tmp_path, "http://127.0.0.1:8099"):
+            told = aftersales("link", "--data-dir", str(tmp_path))
+            assert told.out.startswith("http://127.0.0.1:8099/console/"), (told.out, told.err)
 
 
 def test_an_address_is_one_word() -> None:

@@ -112,3 +112,32 @@ def test_who_may(shop: Shop) -> None:
     assert shop.server.command("/v1/corrections", {"reason": "r"}, "agent/小李").status == 422
     assert shop.server.command(f"/v1/corrections/{name}/approve", {}, "agent/小李").code == "forbidden"
     assert shop.server.command(f"/v1/corrections/{name}/approve", {}, "store_manager/老板").status == 200
+
+
+@pytest.mark.parametrize(
+    ("who", "approves", "declines"),
+    [
+        (CLOSER, "own_correction", ""),
+        (CHECKER, "", ""),
+        ("store_manager/老板", "", ""),
+        ("agent/小李", "forbidden", "forbidden"),
+    ],
+)
+def test_a_correction_says_who_may_decide_it(shop: Shop, who: str, approves: str, declines: str) -> None:
+    """As it would be refused; of one that is decided nothing is left to be done."""
+    name = _proposed(shop)
+    told = shop.server.get(f"/v1/corrections/{name}", who).body["next_actions"]
+    assert [(one["command"], one["code"], one["allowed"]) for one in told] == [
+        ("approve_correction", approves, not approves),
+        ("decline_correction", declines, not declines),
+    ]
+    assert shop.server.command(f"/v1/corrections/{name}/decline", {"reason": "r"}, CHECKER).status == 200
+    assert shop.server.get(f"/v1/corrections/{name}", who).body["next_actions"] == []
+
+
+def test_what_a_role_may_do_in_the_books(shop: Shop) -> None:
+    """Asked before a form is filled in: the answer is the one that its command would get."""
+    told = shop.server.get("/v1/ledger/actions", "agent/小李").body["items"]
+    assert {one["code"] for one in told if not one["allowed"]} == {"forbidden"}
+    assert "propose_correction" in [one["command"] for one in told if not one["allowed"]]
+    assert all(one["allowed"] for one in shop.server.get("/v1/ledger/actions", CLOSER).body["items"])

@@ -1,20 +1,19 @@
 """Corrections: one person proposes, another one approves, and only then is anything posted or closed."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
-from contracts.event import Event
 from contracts.events import finance as f
 from contracts.policy import load_policy
 from services.finance.domain.books import BOOKS, Books
 from services.finance.domain.corrections import LegGiven, check_claims, check_parties
 from services.finance.domain.domain import FinanceDomain
-from services.kernel.decider import Context, Domain
+from services.kernel.decider import Domain
 from services.kernel.refusal import Refusal
-from tests.given import START, Story
+from tests.finance.signed import Signed
+from tests.given import START
 
 POLICY = load_policy()
 MAKER, CHECKER, MANAGER = "finance/老钱", "finance/小周", "store_manager/老板"
@@ -25,21 +24,9 @@ LEGS = [
 LEFT = {"reason": "已核实", "discrepancies": ["D1"]}
 
 
-class Told(Story[Books]):
-    """The books, whose events tell who caused them."""
-
-    def _next(self, by: str = "") -> Context:
-        context = super()._next(by)
-        self.by = str(context.actor)
-        return context
-
-    def _fact(self, event: Event, source: str) -> Any:
-        return replace(super()._fact(event, source), actor=self.by)
-
-
-def books() -> Told:
+def books() -> Signed:
     """The books with two open discrepancies and a closed one."""
-    told = Told(cast("Domain[Books]", FinanceDomain(POLICY)), BOOKS)
+    told = Signed(cast("Domain[Books]", FinanceDomain(POLICY)), BOOKS)
     told.given(*map(_found, ("D1", "D2", "D3")), f.DiscrepancyClosed(discrepancy="D3", correction="K0"))
     return told
 
@@ -50,7 +37,7 @@ def _found(discrepancy: str) -> f.DiscrepancyFound:
     )
 
 
-def proposed(**said: Any) -> Told:
+def proposed(**said: Any) -> Signed:
     """The books with one correction that waits."""
     told = books()
     told.do("propose_correction", "", MAKER, **{"reason": "手续费", "legs": LEGS, "discrepancies": ["D1"], **said})

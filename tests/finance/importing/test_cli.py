@@ -38,7 +38,10 @@ def test_bills_are_imported_listed_and_read(tmp_path: Path, files: dict[str, str
     told = aftersales("bill", "import", files["0501.csv"], files["broken.csv"], *BY, *data)
     assert told.status == 1, told.err
     assert "✓ 0501.csv: imported, 2 rows" in told.out
-    assert "✗ broken.csv: The bill “broken.csv” is not sound, and nothing of it was imported; mistakes: 1" in told.out
+    assert (
+        "✗ broken.csv: The file “broken.csv” cannot be taken in as a bill, and nothing of it was imported; mistakes: 1"
+        in told.out
+    )
     assert "line 2 手续费: fee -7.79000 has the wrong sign" in told.out
 
     told = aftersales("bill", "import", files["claims.csv"], "--mapping", "YTO-claims", *BY, *data, "--json")

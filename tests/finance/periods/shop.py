@@ -14,6 +14,8 @@ from tests.given import compensated, order
 from tests.http.server import Answer, Server
 
 CLOSER = "finance/老钱"
+#: Who prepares what that one closes.
+MAKER = "finance/小周"
 
 
 class Shop:
@@ -54,13 +56,22 @@ class Shop:
         """A good-review reward was paid on a day of the shop's."""
         self.hear(reward(amount_fen, self.version("TB1"), case_id), f"{day}T12:00:00+08:00")
 
+    def prepare(self, month: str, who: str = MAKER, body: Any = None) -> Answer:
+        """Find a month ready to be closed."""
+        return self.server.command(f"/v1/periods/{month}/prepare", body, who)
+
+    def shut(self, month: str, who: str = CLOSER) -> Answer:
+        """Have a month prepared by one person and closed by another; the answer is the first refusal, if any."""
+        prepared = self.prepare(month)
+        return self.close(month, who=who) if prepared.status == 200 else prepared
+
     def close(self, month: str, body: Any = None, who: str = CLOSER, **headers: str) -> Answer:
         """Close a month."""
         return self.server.command(f"/v1/periods/{month}/close", body, who, **headers)
 
-    def report(self, month: str) -> Any:
-        """The report of a month, as of now."""
-        answer = self.server.get(f"/v1/periods/{month}/report?wait=true")
+    def report(self, month: str, who: str = CLOSER) -> Any:
+        """The report of a month, as of now and for somebody."""
+        answer = self.server.get(f"/v1/periods/{month}/report?wait=true", who)
         assert answer.status == 200, answer.raw
         return answer.body
 

@@ -34,12 +34,25 @@ def _run(folder: Path, *arguments: str, lang: str = "en_US.UTF-8") -> Told:
 
 
 def test_a_month_from_draft_to_proof(books: Path, tmp_path: Path) -> None:
-    """Looked at, closed, listed, written to a file whose SHA-256 is what was frozen, and made anew."""
-    draft = _run(books, "period", "close", "2024-05", "--dry-run")
+    """Looked at, prepared, closed by another, listed, written to a file whose SHA-256 is what was frozen, made anew."""
+    draft = _run(books, "period", "prepare", "2024-05", "--dry-run")
     assert draft.status == 0, draft.out + draft.err
-    for said in ("Trial balance (yuan) 2024-05", "Channel account taobao", "It can be closed", "2 postings"):
+    for said in (
+        "Trial balance (yuan) 2024-05",
+        "Channel account taobao",
+        "✓ Prepare month: possible now",
+        "2 postings",
+    ):
         assert said in draft.out
-    assert "open" in _run(books, "period", "list").out
+    early = _run(books, "period", "close", "2024-05", "--dry-run")
+    assert (early.status, "– Close month: Nobody prepared this month (2024-05) yet" in early.out) == (1, True)
+
+    prepared = _run(books, "period", "prepare", "2024-05", "--by", "小周")
+    assert prepared.status == 0, prepared.out + prepared.err
+    assert "prepared by finance 小周" in prepared.out
+    _run(books, "period", "close", "2024-05", "--by", "小周").must_fail(1, "Nobody closes a month (2024-05) that they")
+    listed = _run(books, "period", "list", lang="zh_CN.UTF-8").out
+    assert ("未结" in listed, "小周" in listed) == (True, True)
 
     closed = _run(books, "period", "close", "2024-05", "--by", "老钱")
     assert closed.status == 0, closed.out + closed.err
@@ -48,7 +61,7 @@ def test_a_month_from_draft_to_proof(books: Path, tmp_path: Path) -> None:
     assert hashlib.sha256((tmp_path / "2024-05.jsonl").read_bytes()).hexdigest() == report["report"]
     assert report["report"] in closed.out.replace("\n", "")
     [listed] = [one for one in _run(books, "period", "list", "--json").json["items"] if one["month"] == "2024-05"]
-    assert (listed["state"], listed["closed_by"]) == ("closed", "finance/老钱")
+    assert (listed["state"], listed["prepared_by"], listed["closed_by"]) == ("closed", "finance/小周", "finance/老钱")
 
     same = _run(books, "period", "recompute", "2024-05")
     assert (same.status, "to the byte" in same.out) == (0, True)
@@ -63,6 +76,9 @@ def test_a_month_from_draft_to_proof(books: Path, tmp_path: Path) -> None:
     [
         (("close", "2024-5", "--by", "老钱"), 2, "2024-5 is no month; write it like 2026-10."),
         (("close", "2024-05"), 2, "--by: say your name."),
+        (("prepare", "2024-05"), 2, "--by: say your name."),
+        (("prepare", "9999-12", "--by", "老钱"), 1, "This month (9999-12) is not over"),
+        (("close", "2024-05", "--by", "老钱"), 1, "Nobody prepared this month (2024-05) yet"),
         (("close", "2024-04", "--by", "老钱"), 1, "Nothing was posted in this month (2024-04)"),
         (("close", "9999-12", "--by", "老钱"), 1, "This month (9999-12) is not over"),
         (("recompute", "2024-06"), 1, "This month (2024-06) is not closed"),

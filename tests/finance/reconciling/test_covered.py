@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.finance.covered import _covers, not_reconciled
-from tests.finance.reconciling.office import Office
+from tests.finance.reconciling.office import CLERK, Office
 
 FIRST, LAST = date(2026, 10, 1), date(2026, 10, 31)
 
@@ -40,12 +40,17 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 def test_a_month_whose_bills_were_never_compared_is_told(office: Office) -> None:
-    """A channel that bills came from is named until the whole month was reconciled with it."""
+    """A channel that bills came from is named until the whole month was reconciled with it; a month that was closed
+    without says so for ever."""
     store = office.server.embedded._running["finance"].service.store
     assert office.server.run(not_reconciled(store, "2026-10")) == ["wechat"]
     assert office.server.run(not_reconciled(store, "9999-12")) == []
     warnings = office.get("/v1/periods/2026-10/report")["warnings"]
     assert [one["code"] for one in warnings if one["code"] == "not_reconciled"] == ["not_reconciled"]
+    assert office.server.command("/v1/periods/2026-10/prepare", {}, CLERK).status == 200
+    assert office.server.command("/v1/periods/2026-10/close", {}, "finance/小周").status == 200
     office.reconcile(first_day="2026-10-01", last_day="2026-10-31")
     office.get("/v1/reconciliations?wait=true")
     assert office.server.run(not_reconciled(store, "2026-10")) == []
+    told = office.get("/v1/periods/2026-10/report")["warnings"]
+    assert [one["zh"] for one in told if one["code"] == "not_reconciled"] == ["结账时本月尚未对账的渠道:wechat。"]

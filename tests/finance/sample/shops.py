@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts.policy import load_policy
-from services.cli.month_end import ClosedMonth, accountant, close_month, found_out
+from services.cli.month_end import ClosedMonth, accountants, close_month, found_out
 from services.finance.ledger.accounts import external_parties
 from services.finance.ledger.ledger import OrderLedger, orders
 from services.histories import Logs
@@ -50,12 +50,12 @@ async def played(folder: Path, year: Year, each: int, *, books: bool = False) ->
             await shop.play_until(month.end + SETTLED_AFTER)
             result.deliveries.append(delivery := deliveries.of(month))
             if books:
-                async with accountant(shop) as act:
-                    closed = await close_month(act, delivery, folder / "bills", result.refused, told_nobody)
+                async with accountants(shop) as both:
+                    closed = await close_month(both, delivery, folder / "bills", result.refused, told_nobody)
                 result.closed.append(closed)
         if books:
-            async with accountant(shop) as act:
-                result.outcome = await found_out(act, result.planted, result.refused)
+            async with accountants(shop) as both:
+                result.outcome = await found_out(both.maker, result.planted, result.refused)
         stores = stores_of(shop)
         logs = Logs(stores["cases"], stores["refunds"], stores["liability"])
         result.ledger = [order async for order in orders(logs, external_parties(load_policy()))]

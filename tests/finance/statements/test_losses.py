@@ -161,13 +161,28 @@ async def test_a_case_goes_by_all_its_articles_and_parties(shop: SmallShop) -> N
     assert (case.order_id, case.loss_fen, [one.party for one in case.parties]) == ("TB1", 300, ["warehouse"])
 
 
+async def test_what_nobody_bears_yet_is_of_the_cases_that_have_any_left(shop: SmallShop) -> None:
+    """A loss that somebody bears altogether by now is no case of it; of the others it is told who bears the rest."""
+    shop.tell("2026-10-01", recorded("TB1-1", 900), recorded("TB2-1", 500), recorded("TB3-1", 40))
+    shop.tell("2026-10-02", charged("TB1-1", 900), charged("TB2-1", 200, "warehouse"))
+    await shop.write()
+    nobody = {row.key: row for row in (await told(shop, "party")).rows}[""]
+    assert (nobody.loss_fen, nobody.cases) == (340, 2)
+    assert [
+        (one.case_id, one.loss_fen, [party.party for party in one.parties]) for one in await cases(shop, "party", "")
+    ] == [
+        ("TB2-1", 300, ["warehouse"]),
+        ("TB3-1", 40, []),
+    ]
+    assert (await told(shop, "party")).total.cases == (await told(shop, "problem")).total.cases == 3
+
+
 async def test_few_groups_have_trends_of_their_own(shop: SmallShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others share one, so that a chart of all trends holds everything."""
     for number, party in enumerate(("warehouse", "production", YTO, "supplier/甲")):
         shop.tell("2026-10-01", charged(f"TB{number}-1", 100 * (number + 1), party))
     await shop.write()
     monkeypatch.setattr(module, "TRENDS", 2)
-    monkeypatch.setattr(module, "MOST", 3)
     found = await told(shop, "party")
     assert [(one.key, one.others, one.groups, one.loss_fen) for one in found.trends] == [
         ("supplier/甲", False, 1, [0, 400, 0]),
@@ -175,7 +190,9 @@ async def test_few_groups_have_trends_of_their_own(shop: SmallShop, monkeypatch:
         # Nobody had borne it before, so that it is taken out of suspense too.
         ("", True, 3, [0, 300 - 1_000, 0]),
     ]
-    assert (len(found.rows), found.left_out) == (3, 2)
+    as_at = AsAt(shop.position, NOW)
+    few = await losses(shop.store, await months_of(shop.store, *SPAN, as_at), as_at, Asked("party", {}), most=3)
+    assert (few.rows, few.left_out) == (found.rows[:3], 2)
 
 
 async def test_what_comes_late_is_of_the_first_open_month(shop: SmallShop) -> None:

@@ -116,6 +116,8 @@ REFUSED = (
     ("statements/losses/cases?by=month&group=october", "group"),
     ("statements/losses/cases?group=x&after=last", "after"),
     ("statements/losses/cases?group=x&limit=0", "limit"),
+    ("statements/losses/cases?group=x&wait=yes", "wait"),
+    ("statements/losses?limit=0", "limit"),
     ("statements/recoveries?by=party", "by"),
     ("indicators?defect_days=1.5", "defect_days"),
 )

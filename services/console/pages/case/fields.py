@@ -190,7 +190,7 @@ def _carrier(s: Subject) -> str:
 
 
 def _deposit(s: Subject) -> str:
-    return money(s.policy.deposit_fen).replace(" ", "")
+    return money(s.policy.deposit_fen).replace(",", "")
 
 
 def _returned_units(s: Subject) -> Sequence[Mapping[str, str]]:
@@ -218,7 +218,7 @@ def _goods(s: Subject) -> Sequence[Mapping[str, str]]:
     """The case's goods once more, at what they cost."""
     found = [s.order_line(one["line_id"]) for one in s.case["lines"]]
     return [
-        {"sku": line["sku"], "quantity": "", "unit_cost_fen": money(line["unit_cost_fen"]).replace(" ", "")}
+        {"sku": line["sku"], "quantity": "", "unit_cost_fen": money(line["unit_cost_fen"]).replace(",", "")}
         for line in found
         if line and line["kind"] != "service"
     ]

@@ -60,6 +60,8 @@ AFFAIRS: Final[Mapping[str, str]] = {
     "payouts": "payout",
 }
 AFFAIRS_SHOWN: Final = 20
+#: Photos that are in view at once, and so are loaded with the page; earlier ones unfold.
+PHOTOS_SHOWN: Final = 8
 
 #: What the settlement is made of, in the order in which one is added to or taken from the other.
 SETTLEMENT: Final = (
@@ -103,6 +105,7 @@ def show(request: web.Request, case: Case, status: int = 200, **context: Any) ->
         "groups": [] if past else grouped(case["next_actions"]),
         "foreign": [] if past else [one for one in case["next_actions"] if one["code"] == "forbidden"],
         "links": links,
+        "photos_shown": PHOTOS_SHOWN,
         "kept": {name: recent(case[name], key, links) for name, key in AFFAIRS.items()},
         "actions": {one["command"]: one for one in case["next_actions"]} if not past else {},
         "past": past,

@@ -7,6 +7,7 @@ from services.console.pages.finance import (
     corrections,
     discrepancies,
     exports,
+    mappings,
     overview,
     periods,
     reconciliation,
@@ -16,5 +17,5 @@ from services.console.pages.finance import (
 
 def routes() -> list[web.RouteDef]:
     """The pages of this module."""
-    subjects = (overview, bills, reconciliation, discrepancies, corrections, statements, periods, exports)
+    subjects = (overview, bills, mappings, reconciliation, discrepancies, corrections, statements, periods, exports)
     return [route for subject in subjects for route in subject.routes()]

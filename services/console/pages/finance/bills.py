@@ -12,7 +12,7 @@ from services.console import forms
 from services.console.api import LONG_PATIENCE, ApiRefused
 from services.console.page import actor, ask, chosen, desk, render, say
 from services.console.pages.finance.exports import passed_on
-from services.console.pages.finance.reading import names_of
+from services.console.pages.finance.reading import actions_of, names_of
 from services.wording.books import ROW_KINDS, ROW_STATUSES
 
 FILTERS: Final = ("kind", "channel", "merchant", "day")
@@ -35,7 +35,7 @@ class Taken(NamedTuple):
 
 async def page(request: web.Request) -> web.Response:
     """The bills that the filters choose, newest first, and where others are put."""
-    return await _page(request)
+    return await _page(request, said=chosen(request.query, ("mapping",)))
 
 
 async def take(request: web.Request) -> web.Response:
@@ -87,16 +87,18 @@ async def _page(
 ) -> web.Response:
     filters = chosen(request.query, FILTERS)
     asked = {**filters, **chosen(request.query, ("after",)), "count": "true", "wait": "true"}
-    bills, mappings, imports = await asyncio.gather(
+    bills, mappings, imports, actions = await asyncio.gather(
         ask(request, "/v1/bills", asked),
         ask(request, "/v1/bill-mappings", {"limit": 100, "wait": "true"}),
         ask(request, "/v1/bill-imports"),
+        actions_of(request),
     )
     return render(
         request,
         "finance/bills.html",
         status,
         bills=bills,
+        actions=actions,
         mappings=mappings["items"],
         mapping_choices=[(one["mapping"], one["mapping"]) for one in mappings["items"]],
         imports=imports["items"],
@@ -130,12 +132,6 @@ async def original(request: web.Request) -> web.StreamResponse:
     return await passed_on(request, f"{_path(request)}/file", file_name=one["file_name"])
 
 
-async def mapping(request: web.Request) -> web.Response:
-    """A saved mapping: which column of a table is what."""
-    name = quote(request.match_info["mapping"], safe="")
-    return render(request, "finance/mapping.html", mapping=await ask(request, f"/v1/bill-mappings/{name}"))
-
-
 def _path(request: web.Request) -> str:
     return f"/v1/bills/{quote(request.match_info['bill'], safe='')}"
 
@@ -148,5 +144,4 @@ def routes() -> list[web.RouteDef]:
         web.post("/finance/bills/one", take_one),
         web.get("/finance/bills/{bill}", bill),
         web.get("/finance/bills/{bill}/file", original),
-        web.get("/finance/mappings/{mapping}", mapping),
     ]

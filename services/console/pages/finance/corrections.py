@@ -10,7 +10,7 @@ from services.console.api import ApiRefused
 from services.console.page import ask, chosen, go, render, send
 from services.console.pages.finance import discrepancies
 from services.console.pages.finance.proposal import again, first, read, typed
-from services.console.pages.finance.reading import accounts_of, names_of
+from services.console.pages.finance.reading import accounts_of, actions_of, names_of
 from services.wording.books import CORRECTION_STATES
 
 FILTERS: Final = ("state", "discrepancy")
@@ -20,10 +20,12 @@ async def page(request: web.Request) -> web.Response:
     """The corrections that the filters choose, newest first."""
     filters = chosen(request.query, FILTERS)
     asked = {**filters, **chosen(request.query, ("after",)), "count": "true", "wait": "true"}
+    found, actions = await asyncio.gather(ask(request, "/v1/corrections", asked), actions_of(request))
     return render(
         request,
         "finance/corrections.html",
-        found=await ask(request, "/v1/corrections", asked),
+        found=found,
+        actions=actions,
         filters=filters,
         states=names_of(request, CORRECTION_STATES),
     )
@@ -62,8 +64,9 @@ async def _shown_again(request: web.Request, proposal: dict[str, Any], status: i
 
 
 async def _form(request: web.Request, proposal: dict[str, Any], status: int = 200) -> web.Response:
-    accounts = await accounts_of(request)
-    return render(request, "finance/new_correction.html", status, proposal=proposal, accounts=accounts)
+    accounts, actions = await asyncio.gather(accounts_of(request), actions_of(request))
+    context = {"proposal": proposal, "accounts": accounts, "actions": actions}
+    return render(request, "finance/new_correction.html", status, **context)
 
 
 async def one(request: web.Request) -> web.Response:
@@ -100,6 +103,7 @@ async def _one(request: web.Request, refused: ApiRefused | None = None, reason: 
         status,
         one=found,
         accounts=accounts,
+        actions={one["command"]: one for one in found["next_actions"]},
         refused=refused,
         reason=reason,
     )

@@ -11,7 +11,7 @@ from services.console import exporting as shown
 from services.console.api import ApiRefused
 from services.console.page import ask, chosen, go, person, render, send
 from services.console.pages.finance.proposal import first
-from services.console.pages.finance.reading import accounts_of, names_of
+from services.console.pages.finance.reading import accounts_of, actions_of, names_of
 from services.console.work_lists import title_of
 from services.wording.books import DISCREPANCIES, DISCREPANCY_STATES
 from services.wording.words import Words
@@ -95,10 +95,11 @@ async def show(
     proposal: Mapping[str, Any] | None = None,
 ) -> web.Response:
     """The page of one, with the forms as they were filled in where they were refused."""
-    found, corrections, accounts = await asyncio.gather(
+    found, corrections, accounts, actions = await asyncio.gather(
         ask(request, _path(name)),
         ask(request, "/v1/corrections", {"discrepancy": name, "wait": "true"}),
         accounts_of(request),
+        actions_of(request),
     )
     known = found["kind"] in DISCREPANCIES
     return render(
@@ -109,6 +110,7 @@ async def show(
         known=known,
         corrections=corrections["items"],
         accounts=accounts,
+        actions=actions,
         assigning=assigning or {"owner": "", "refused": None},
         proposal=proposal or first(name),
     )

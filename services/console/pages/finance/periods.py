@@ -1,6 +1,8 @@
-"""Months of the books: what one holds, closing it, and whether it still is what was frozen."""
+"""Months of the books: what one holds, preparing it by one person and closing it by another, and whether it still is
+what was frozen."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -24,17 +26,30 @@ async def month(request: web.Request) -> web.Response:
     return await _month(request)
 
 
+async def prepare(request: web.Request) -> web.Response:
+    """Find it ready to be closed. Whoever does has seen its remarks, and says so."""
+    return await _do(request, "prepare")
+
+
 async def close(request: web.Request) -> web.Response:
     """Close it for good."""
-    name = request.match_info["month"]
+    return await _do(request, "close")
+
+
+async def _do(request: web.Request, what: str) -> web.Response:
+    name, posted = request.match_info["month"], await request.post()
+    if posted.get("seen") != "yes":
+        report = await ask(request, f"{_path(name)}/report", {"wait": "true"})
+        if report["warnings"] and any(one["allowed"] for one in report["next_actions"]):
+            return await _month(request, unseen=True)
     try:
-        await send(request, f"{_path(name)}/close", {}, patience=LONG_PATIENCE)
+        await send(request, f"{_path(name)}/{what}", {}, patience=LONG_PATIENCE)
     except ApiRefused as refused:
         return await _month(request, refused)
-    return go(f"/console/finance/periods/{quote(name, safe='')}", done="close_period")
+    return go(f"/console/finance/periods/{quote(name, safe='')}", done=f"{what}_period")
 
 
-async def _month(request: web.Request, refused: ApiRefused | None = None) -> web.Response:
+async def _month(request: web.Request, refused: ApiRefused | None = None, *, unseen: bool = False) -> web.Response:
     path = _path(request.match_info["month"])
     report, accounts = await asyncio.gather(ask(request, f"{path}/report", {"wait": "true"}), accounts_of(request))
     check: Any = None
@@ -43,13 +58,22 @@ async def _month(request: web.Request, refused: ApiRefused | None = None) -> web
     return render(
         request,
         "finance/period.html",
-        refused.status if refused is not None else 200,
+        refused.status if refused is not None else 422 if unseen else 200,
         report=report,
         accounts=accounts,
         check=check,
         refused=refused,
         figures=FIGURES,
+        unseen=unseen,
+        totals=[row for row in report["totals"] if _holds(row)],
+        quiet=[row for row in report["totals"] if not _holds(row)],
+        held=[row for row in report["accounts"] if row["party"] and _holds(row)],
     )
+
+
+def _holds(row: Mapping[str, Any]) -> bool:
+    """Whether an account moved or holds anything."""
+    return any(row[name] for name in FIGURES)
 
 
 async def frozen(request: web.Request) -> web.StreamResponse:
@@ -67,6 +91,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/finance/periods", page),
         web.get("/finance/periods/{month}", month),
+        web.post("/finance/periods/{month}/prepare", prepare),
         web.post("/finance/periods/{month}/close", close),
         web.get("/finance/periods/{month}/report.jsonl", frozen),
     ]

@@ -37,6 +37,12 @@ async def accounts_of(request: web.Request) -> Accounts:
     return Accounts(answer["accounts"], language(request))
 
 
+async def actions_of(request: web.Request) -> Mapping[str, Mapping[str, Any]]:
+    """What whoever asks may do in the books, by command: as the API says. Raises `ApiRefused`."""
+    answer = await ask(request, "/v1/ledger/actions")
+    return {one["command"]: one for one in answer["items"]}
+
+
 def names_of(request: web.Request, names: Names) -> list[tuple[str, str]]:
     """Codes with their names, to choose from."""
     words = desk(request).words[language(request)]

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.console.api import LONG_PATIENCE, ApiRefused
 from services.console.page import ask, chosen, go, render, send
+from services.console.pages.finance.reading import actions_of
 from services.wording.books import DAY_TOTALS
 
 ASKED: Final = ("channel", "first_day", "last_day", "order_channels")
@@ -27,12 +28,14 @@ async def preview(request: web.Request) -> web.Response:
     channels = ",".join(_channels(typed.get("order_channels", "")))
     asked = {**typed, **({"order_channels": channels} if channels else {})}
     try:
-        found = await ask(request, "/v1/reconciliations/preview", asked, LONG_PATIENCE)
+        found, actions = await asyncio.gather(
+            ask(request, "/v1/reconciliations/preview", asked, LONG_PATIENCE), actions_of(request)
+        )
     except ApiRefused as refused:
         if refused.status != 422:
             raise
         return await _list(request, typed, refused)
-    return render(request, "finance/preview.html", found=found, typed=typed)
+    return render(request, "finance/preview.html", found=found, typed=typed, actions=actions)
 
 
 async def make(request: web.Request) -> web.Response:

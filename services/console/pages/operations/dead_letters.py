@@ -17,7 +17,7 @@ FILTERS: Final = ("state", "cause", "source", "type", "error", "stream", "place"
 #: What chooses messages that something is done with.
 CHOOSING: Final = ("place", "cause", "source", "type", "error", "stream")
 #: Outcomes that are good, and those that need somebody.
-GOOD: Final = ("handled", "would_be_handled", "discarded", "would_be_discarded", "would_be_redriven")
+GOOD: Final = ("handled", "would_be_handled", "discarded", "would_be_discarded")
 BAD: Final = ("dead", "would_fail", "would_be_dead", "refused")
 #: How long it is waited for what becomes of redriven messages.
 WAIT_SECONDS: Final = 2

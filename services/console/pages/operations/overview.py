@@ -1,15 +1,16 @@
 """How far every consumer is behind, how that goes, and what keeps anything from going on."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import msgspec
 from aiohttp import web
 
+from services.console.api import ApiRefused
+from services.console.charts import Line, chart
 from services.console.page import ask, say
 from services.console.pages.operations.shared import show
 from services.kernel.shop_time import SHOP_TIME
@@ -20,14 +21,14 @@ Document = Mapping[str, Any]
 class Sample(NamedTuple):
     """All consumers at a moment: events behind, and the age of the oldest, in seconds."""
 
-    time: str
+    time: datetime
     behind: int
     seconds: float
 
     @property
     def clock(self) -> str:
         """The time of the day, by the shop's clock, to the second."""
-        return f"{datetime.fromisoformat(self.time).astimezone(SHOP_TIME):%H:%M:%S}"
+        return f"{self.time.astimezone(SHOP_TIME):%H:%M:%S}"
 
 
 async def page(request: web.Request) -> web.Response:
@@ -36,12 +37,26 @@ async def page(request: web.Request) -> web.Response:
         return _show(request, "lag.html", await ask(request, "/v1/lag", {"trend": "true"}))
     lag, left_behind, running = await asyncio.gather(
         ask(request, "/v1/lag", {"trend": "true"}),
-        ask(request, "/v1/dead-letters"),
-        ask(request, "/v1/operations", {"state": "running", "limit": 20}),
+        _if_allowed(ask(request, "/v1/dead-letters")),
+        _if_allowed(ask(request, "/v1/operations", {"state": "running", "limit": 20})),
     )
-    dead = sum(group["messages"] for group in left_behind["groups"] if group["state"] == "dead")
-    waiting = sum(group["messages"] for group in left_behind["groups"] if group["state"] == "waiting")
-    return _show(request, "overview.html", lag, dead=dead, waiting=waiting, running=running["items"])
+    return _show(
+        request,
+        "overview.html",
+        lag,
+        groups=left_behind and left_behind["groups"],
+        running=running and running["items"],
+    )
+
+
+async def _if_allowed(asked: Awaitable[Document]) -> Document | None:
+    """What the API answers; None where it is not for the person who asks."""
+    try:
+        return await asked
+    except ApiRefused as refused:
+        if refused.status != web.HTTPForbidden.status_code:
+            raise
+        return None
 
 
 def _show(request: web.Request, template: str, lag: Document, **context: Any) -> web.Response:
@@ -52,8 +67,16 @@ def _show(request: web.Request, template: str, lag: Document, **context: Any) ->
         lag=lag,
         services=[(service, list(rows)) for service, rows in groupby(lag["consumers"], itemgetter("service"))],
         samples=samples,
-        chart=_json(chart(samples, say(request, "operations.behind"), say(request, "operations.oldest"))),
-        spark=lambda consumer: _json(spark(consumer["samples"])),
+        chart=chart(
+            [one.time for one in samples],
+            say(request, "operations.time_of"),
+            "count",
+            (
+                Line(say(request, "operations.behind"), [one.behind for one in samples]),
+                Line(say(request, "operations.oldest"), [one.seconds for one in samples], unit="seconds"),
+            ),
+        ),
+        spark=_spark,
         troubles=[one for one in lag["consumers"] if one["stuck"] or one["away"] or one["lost"]],
         **context,
     )
@@ -64,29 +87,14 @@ def together(consumers: Iterable[Document]) -> list[Sample]:
     sums: dict[str, Sample] = {}
     for consumer in consumers:
         for one in consumer["samples"]:
-            before = sums.get(one["time"], Sample(one["time"], 0, 0.0))
-            behind, seconds = before.behind + one["behind"], max(before.seconds, one["seconds"])
-            sums[one["time"]] = Sample(one["time"], behind, seconds)
-    return [sums[time] for time in sorted(sums)]
+            time = one["time"]
+            before = sums.get(time) or Sample(datetime.fromisoformat(time), 0, 0.0)
+            sums[time] = Sample(before.time, before.behind + one["behind"], max(before.seconds, one["seconds"]))
+    return sorted(sums.values())
 
 
-def chart(samples: Sequence[Sample], behind: str, oldest: str) -> Document:
-    """What the chart is drawn from: moments in seconds since 1970, a line each for events and for seconds."""
-    return {
-        "labels": [behind, oldest],
-        "data": [
-            [datetime.fromisoformat(one.time).timestamp() for one in samples],
-            [one.behind for one in samples],
-            [one.seconds for one in samples],
-        ],
-    }
-
-
-def spark(samples: Sequence[Document]) -> Document:
-    """The same for one consumer: a small line of its events."""
-    times = [datetime.fromisoformat(one["time"]).timestamp() for one in samples]
-    return {"data": [times, [one["behind"] for one in samples]]}
-
-
-def _json(document: Document) -> str:
-    return msgspec.json.encode(document).decode()
+def _spark(consumer: Document) -> str:
+    """A small line of one consumer's events."""
+    samples = consumer["samples"]
+    moments = [datetime.fromisoformat(one["time"]) for one in samples]
+    return chart(moments, "", "count", [Line("", [one["behind"] for one in samples])])

@@ -11,7 +11,7 @@ from multidict import MultiDictProxy
 from services.console import forms
 from services.console.api import LONG_PATIENCE, ApiRefused
 from services.console.page import actor, ask, chosen, desk, go, send
-from services.console.pages.operations.shared import SERVICES, services_to_choose, show, words_of
+from services.console.pages.operations.shared import SERVICES, name_of, services_to_choose, show, words_of
 from services.kernel.operations.texts import STATES
 from services.wording import what_if as told_of_what_if
 
@@ -66,6 +66,8 @@ OPTIONS: Final[Mapping[str, Sequence[Option]]] = {
         Option("into_live_topic", "tick"),
     ),
 }
+#: Kinds that can be looked for: those that are started here, and what is done on other pages and by commands.
+KINDS: Final = (*OPTIONS, "what_if", "redrive", "discard", "republish", "resume", "rewind")
 
 
 async def page(request: web.Request) -> web.Response:
@@ -82,6 +84,7 @@ async def page(request: web.Request) -> web.Response:
         found=found,
         kinds=kinds["items"],
         filters=filters,
+        kinds_to_choose=[(code, name_of(request, "kinds", code)) for code in KINDS],
         services=services_to_choose(request),
         states=[(str(state), words.text(text)) for state, text in STATES.items()],
     )

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from services.console.page import desk, language, render, say
+from services.console.navigation import operations_of
+from services.console.page import desk, language, person, render, say
 from services.console.texts import catalogue
 from services.kernel.operations.texts import STATES
 from services.wording.words import Words
@@ -25,8 +26,8 @@ SERVICES: Final = ("cases", "refunds", "liability", "finance")
 
 def show(request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:
     """A page of operations."""
-    names = partial(_name, request)
-    return render(request, f"operations/{template}", status, **({"name_of": names, "tones": TONES} | context))
+    shared = {"name_of": partial(name_of, request), "tabs": operations_of(person(request).role), "tones": TONES}
+    return render(request, f"operations/{template}", status, **(shared | context))
 
 
 def words_of(request: web.Request) -> Words:
@@ -34,7 +35,7 @@ def words_of(request: web.Request) -> Words:
     return desk(request).words[language(request)]
 
 
-def _name(request: web.Request, what: str, code: str) -> str:
+def name_of(request: web.Request, what: str, code: str) -> str:
     """What a service, kind, option or state is called; a code that nobody named stays as it is."""
     if what == "states":
         known = {str(state): text for state, text in STATES.items()}
@@ -45,4 +46,4 @@ def _name(request: web.Request, what: str, code: str) -> str:
 
 def services_to_choose(request: web.Request) -> list[tuple[str, str]]:
     """The services with their names."""
-    return [(code, _name(request, "services", code)) for code in SERVICES]
+    return [(code, name_of(request, "services", code)) for code in SERVICES]

@@ -14,11 +14,12 @@ from services.console.pages.operations.shared import show
 
 #: Fields that go along as they are typed, where they are.
 FIELDS: Final = ("begin", "end", "order", "case")
-_LINE: Final = re.compile(r"^line (\d+):")
+#: The line that a mistake begins with, in any language.
+_LINE: Final = re.compile(r"^(?:line (\d+): |第 \d+ 行:)")
 
 
 class Mistake(NamedTuple):
-    """A mistake in a policy: its line with what stands there, if it has one, and what is wrong, by language."""
+    """A mistake in a policy: its line with what stands there, if it has one, and what is wrong there, by language."""
 
     line: int | None
     stands: str
@@ -56,8 +57,9 @@ def mistakes(policy: str, errors: Mapping[str, Mapping[str, str]]) -> list[Mista
 
 def _mistake(lines: Sequence[str], error: Mapping[str, str]) -> Mistake:
     match = _LINE.match(error["en"])
-    line = int(match[1]) if match else None
-    return Mistake(line, lines[line - 1] if line and line <= len(lines) else "", error)
+    line = int(match[1]) if match and match[1] else None
+    why = {language: _LINE.sub("", text) for language, text in error.items()}
+    return Mistake(line, lines[line - 1] if line and line <= len(lines) else "", why)
 
 
 async def _form(
