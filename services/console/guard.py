@@ -1,6 +1,6 @@
 """In front of every page: who is there, that a form is ours, what browsers may do with the page, and how a no looks."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -10,8 +10,9 @@ from multidict import MultiDictProxy
 from yarl import URL
 
 from services.console.api import ApiRefused
-from services.console.page import DESK, PERSON, language, render
+from services.console.page import DESK, PERSON, desk, language, render, say
 from services.console.session import Expired, Person, Sessions
+from services.console.texts import catalogue
 from services.kernel.http.trace import TRACE_ID
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -74,6 +75,8 @@ async def _answered(request: web.Request, handler: Handler, sessions: Sessions) 
         if error.status < 400:
             raise
         return render(request, "trouble.html", error.status, title="trouble.refused", text="", trace=error.reason)
+    except ConnectionResetError:
+        raise  # nobody is there any more to be told anything
     except Exception:
         log.exception("page_failed")
         trace = request.get(TRACE_ID, "")
@@ -105,7 +108,17 @@ async def _signed_out(request: web.Request, expired: bool) -> web.Response:
 async def _confirmed(request: web.Request, title: str, status: int = 409) -> web.Response:
     """Show what was sent, to be sent again by who sees it: it came from a form of another session."""
     fields = _texts(await request.post())
-    return render(request, "resend.html", status, title=title, text=f"{title}_help", fields=fields)
+    typed = _typed(request, fields)
+    return render(request, "resend.html", status, title=title, text=f"{title}_help", fields=fields, typed=typed)
+
+
+def _typed(request: web.Request, fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What somebody typed, as the form called it: fields that a form only carries along have no name."""
+    words = desk(request).words[language(request)]
+    named = [(f"actions.fields.{name}", value) for name, value in fields if value]
+    return [
+        (say(request, key), words.problem(words.cause(words.term(value)))) for key, value in named if key in catalogue()
+    ]
 
 
 def _texts(form: MultiDictProxy[str | bytearray | web.FileField | bytes]) -> list[tuple[str, str]]:

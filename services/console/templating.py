@@ -53,7 +53,7 @@ def templates(language: str, words: Words) -> Environment:
     def t(key: str, **params: Any) -> str:
         return catalogue().say(language, key, **params)
 
-    environment.filters.update(_filters(t, words))
+    environment.filters.update(_filters(language, t, words))
     environment.globals.update(
         asset=_assets().__getitem__,
         language=language,
@@ -66,7 +66,7 @@ def templates(language: str, words: Words) -> Environment:
     return environment
 
 
-def _filters(t: Callable[..., str], words: Words) -> Mapping[str, Callable[..., Any]]:
+def _filters(language: str, t: Callable[..., str], words: Words) -> Mapping[str, Callable[..., Any]]:
     def due(text: str | None, now: datetime) -> Markup:
         """How long is left until a moment, or since when it is late."""
         if not text:
@@ -84,6 +84,12 @@ def _filters(t: Callable[..., str], words: Words) -> Mapping[str, Callable[..., 
         """What a code of the books is called, by a table of `services.wording.books`."""
         names: books.Names = getattr(books, table)
         return words.say(*names[code]) if code in names else code
+
+    def why_not(action: Mapping[str, Any]) -> str:
+        """Why an action of a case cannot be done; where what it is about is not there at all, how it comes to be."""
+        missing = f"case.missing.{action['command']}"
+        lacks = action["code"] == "unknown_item" and missing in catalogue()
+        return t(missing) if lacks else str(action[f"reason_{language}"])
 
     return {
         "actor": words.actor,
@@ -104,6 +110,7 @@ def _filters(t: Callable[..., str], words: Words) -> Mapping[str, Callable[..., 
         "t": t,
         "term": words.term,
         "when": when,
+        "why_not": why_not,
     }
 
 

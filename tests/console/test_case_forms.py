@@ -212,6 +212,22 @@ def test_a_rule_that_says_no_is_told_in_its_words(shop: Server, agent: Reader) -
     assert 'value="9999"' in text_of(answer)
 
 
+def test_an_offer_beyond_the_limit_says_who_must_approve_it(shop: Server, agent: Reader) -> None:
+    """Whoever offers more than they may is told at once that it waits for somebody, and for whom."""
+    case = _accepted_case(shop)
+    answer = _send(agent, case, "propose_compensation", {"kind": "cash", "amount_fen": "30"})
+    assert answer.headers["Location"] == f"/console/cases/{case}?done=case.offer_needs_team_lead"
+
+
+def test_what_a_case_lacks_is_said_and_other_roles_work_is_not_asked_for(shop: Server, agent: Reader) -> None:
+    """An action whose item is not there says how it comes to be; what only others may do has no form to send."""
+    case = shop.case()
+    assert "还没有补偿方案,请先提出补偿。" in text_of(agent.get(f"/console/cases/{case}"))
+    form = text_of(agent.get(f"/console/cases/{case}/do/record-recovery"))
+    assert "现在不能做" in form
+    assert 'name="version"' not in form
+
+
 def test_a_form_sent_twice_counts_once(shop: Server, agent: Reader) -> None:
     """Pressed twice, loaded again, sent again by the back button: the same form is one command."""
     case = shop.case()

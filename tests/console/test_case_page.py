@@ -148,6 +148,7 @@ def _choose(page: Page) -> None:
     page.locator("#upload-file").set_input_files(
         {"name": HOSTILE[:60], "mimeType": "image/jpeg", "buffer": photo("gold")}
     )
+    page.get_by_role("button", name="上传", exact=True).click()
 
 
 def _carried(how: str, colour: str) -> Callable[[Page], None]:
@@ -156,7 +157,8 @@ def _carried(how: str, colour: str) -> Callable[[Page], None]:
 
 
 def test_photos_are_chosen_dropped_and_pasted(desk: Desk, shop: Server) -> None:
-    """However a photo comes, it is there at once, can be opened larger and be accepted, and a form stays as it is."""
+    """However a photo comes, it is there at once, can be opened larger and be accepted; a form that is open stays as it
+    is, and is taken: whoever sends photos need not look at their own."""
     case = shop.case("scratch_on_arrival")
     page = desk.person("agent")
     page.goto(f"/console/cases/{case}")
@@ -167,6 +169,10 @@ def test_photos_are_chosen_dropped_and_pasted(desk: Desk, shop: Server) -> None:
         way(page)
         expect(page.locator(".photos li")).to_have_count(number)
     expect(page.get_by_label("原因", exact=True)).to_have_value("还没写完")
+    expect(page.locator("#form [data-changed]")).to_be_hidden()
+    page.locator("#at-role").select_option("team_lead")
+    _give(page)
+    expect(page.locator("#timeline li").first).to_contain_text("还没写完")
     expect(page.locator(".photo img").first).to_have_js_property("naturalWidth", 60)
     page.locator(".photo").first.click()
     viewer = page.locator("#viewer")
@@ -233,7 +239,14 @@ def test_a_lost_connection_and_an_expired_session_lose_nothing(desk: Desk, shop:
     try:
         _send(page)
         expect(page.locator("h1")).to_have_text("登录已过期")
-        expect(page.locator("main")).to_contain_text("过了很久才写完")
+        expect(page.locator("main dl")).to_have_text("核实结果过了很久才写完")
+        again = page.context.new_page()
+        again.goto(desk.link("agent"))
+        page.bring_to_front()
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        expect(page.locator("#sign-in")).to_have_count(0)
+        page.get_by_role("button", name="再次提交", exact=True).click()
+        expect(page.locator("#timeline li").first).to_contain_text("过了很久才写完")
     finally:
         shop.clock.set(NOW)
     lost = ("htmx:afterRequest", "htmx:sendError")  # what was sent while the connection was lost
@@ -247,6 +260,7 @@ def test_a_file_that_is_no_photo_is_refused_by_name(desk: Desk, shop: Server) ->
     page.goto(f"/console/cases/{case}")
     bad: FilePayload = {"name": "<b>virus</b>.jpg", "mimeType": "image/jpeg", "buffer": b"MZ no picture"}
     page.locator("#upload-file").set_input_files(bad)
+    page.get_by_role("button", name="上传", exact=True).click()
     expect(page.locator("#upload .notice.bad")).to_contain_text("<b>virus</b>.jpg")
     expect(page.locator("#upload .notice.bad")).to_contain_text("不支持这种文件类型")
 

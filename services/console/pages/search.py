@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ async def page(request: web.Request) -> web.Response:
     answer = await ask(request, "/v1/search", {"q": typed, "wait": "true"})
     meant = meant_of(answer["items"])
     if meant is not None and not (answer["has_more"] and not meant["exact"]):
-        return go(place_of(meant))
+        return go(place_of(meant, person(request).role))
     return _found(request, unicodedata.normalize("NFKC", typed), answer["items"], has_more=answer["has_more"])
 
 
@@ -35,7 +36,7 @@ def _found(request: web.Request, wanted: str, found: Sequence[Found], *, has_mor
         wanted=wanted,
         found=found,
         has_more=has_more,
-        to=place_of,
+        to=partial(place_of, role=person(request).role),
         may_open=person(request).role in AGENTS,
     )
 
@@ -55,11 +56,11 @@ def meant_of(found: Sequence[Found]) -> Found | None:
     return None
 
 
-def place_of(found: Found) -> str:
-    """The page of what was found."""
+def place_of(found: Found, role: str) -> str:
+    """The page of what was found: its next step, where that is the role's work."""
     if not found["case_id"]:
         return f"/console/orders/{quote(found['order_id'], safe='')}"
-    if step := STEPS.get(found["stage"]):
+    if (step := STEPS.get(found["stage"])) and role in step.roles:
         return step.path(found["case_id"], found["item"])
     return f"/console/cases/{quote(found['case_id'], safe='')}"
 

@@ -49,7 +49,7 @@
     const form = open();
     if (!form) return;
     const made = Number(form.elements.version.value);
-    const later = [...document.querySelectorAll("#timeline [data-person]")].some((one) => Number(one.dataset.version) > made);
+    const later = [...document.querySelectorAll("#timeline [data-changes]")].some((one) => Number(one.dataset.version) > made);
     if (later) document.querySelector("#form [data-changed]").hidden = false;
   });
 })();

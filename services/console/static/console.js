@@ -78,6 +78,13 @@ function step(by) {
   links[Math.max(0, Math.min(links.length - 1, at + by))].focus();
 }
 
+// That something was done is said once, not again whenever the page is loaded.
+const here = new URL(location.href);
+if (here.searchParams.has("done")) {
+  here.searchParams.delete("done");
+  history.replaceState(history.state, "", here);
+}
+
 // Copy on click.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

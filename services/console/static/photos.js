@@ -1,14 +1,13 @@
-// Photos of a case: dropped, pasted or chosen ones are uploaded; a click opens them larger.
+// Photos of a case: dropped and pasted ones are uploaded at once, chosen ones by the button; a click opens them larger.
 "use strict";
 
 (() => {
   const form = () => document.getElementById("upload");
 
   function upload(files) {
-    const wanted = [...files].filter((one) => /^(image|video)\//.test(one.type));
-    if (!form() || !wanted.length) return false;
+    if (!form()) return false;
     const carried = new DataTransfer();
-    for (const one of wanted) carried.items.add(one);
+    for (const one of files) carried.items.add(one); // also what is neither picture nor film: the answer says so
     form().querySelector("#upload-file").files = carried.files;
     form().requestSubmit();
     return true;
@@ -28,9 +27,6 @@
   });
   document.addEventListener("paste", (event) => {
     if (event.clipboardData?.files.length && upload(event.clipboardData.files)) event.preventDefault();
-  });
-  document.addEventListener("change", (event) => {
-    if (event.target.matches("#upload-camera, #upload-file") && event.target.files.length) form().requestSubmit();
   });
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.detail.elt.id === "upload") event.detail.elt.querySelector("button").textContent = event.detail.elt.dataset.uploading;

@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from services.console.api import ApiRefused
-from services.console.page import desk, form_key, go, language, person, render, send
+from services.console.page import actor, desk, form_key, go, language, person, render, send
 from services.console.pages.case.bodies import Posted, Read, read, rows_of, typed
 from services.console.pages.case.fields import ASKED, NOTE, Asked, Field, Rows, Subject
 from services.console.pages.case.page import show
@@ -20,6 +20,7 @@ from services.console.pages.case.reading import (
     case_and_order,
     case_path,
     happened_since,
+    the_case,
     version_elsewhere,
 )
 from services.console.texts import catalogue
@@ -53,10 +54,18 @@ async def give(request: web.Request) -> web.Response:
         await _send(request, f"{case_path(case_id)}/{command.replace('_', '-')}", told, posted)
     except ApiRefused as refused:
         return await _refused(request, posted, told, refused)
-    done = go(f"/console/cases/{case_id}", done=command)
+    done = go(f"/console/cases/{case_id}", done=await _done(request, case_id, command))
     if _by_script(request):
         return web.Response(headers={"HX-Redirect": done.headers["Location"]})
     return done
+
+
+async def _done(request: web.Request, case_id: str, command: str) -> str:
+    """What the page says was done: of an offer also who must approve it."""
+    if command != "propose_compensation":
+        return command
+    offers = (await the_case(request, case_id))["proposals"]
+    return f"case.offer_needs_{offers[-1]['approver_role']}" if offers[-1]["waits_for_approval"] else command
 
 
 async def _send(request: web.Request, path: str, told: Read, posted: Posted) -> None:
@@ -85,11 +94,11 @@ async def _send(request: web.Request, path: str, told: Read, posted: Posted) -> 
 
 async def _news(request: web.Request, case_id: str, seen: str, upto: int | None = None) -> list[Told]:
     """What people did to the case after the version that a form was made from and up to another, with what the services
-    made of it; nothing where nobody did."""
+    made of it; nothing where nobody did, or this person only sent photos."""
     since = await happened_since(request, case_id, int(seen) if seen.isdigit() else 0)
     if upto is not None:
         since = [one for one in since if one.happening["version"] <= upto]
-    return since if any(one.by_person for one in since) else []
+    return since if any(one.changes_forms_of(actor(request)) for one in since) else []
 
 
 async def _refused(request: web.Request, posted: Posted, told: Read, refused: ApiRefused) -> web.Response:

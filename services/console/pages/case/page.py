@@ -110,6 +110,7 @@ def show(request: web.Request, case: Case, status: int = 200, **context: Any) ->
         "actions": {one["command"]: one for one in case["next_actions"]} if not past else {},
         "past": past,
         "settlement_lines": SETTLEMENT,
+        "paid": paid(case),
         "form": None,
         "upload": None,
     }
@@ -130,6 +131,13 @@ def grouped(actions: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mappin
         if can or cannot:
             told_groups.append((group, can, cannot))
     return told_groups
+
+
+def paid(case: Case) -> dict[str, int]:
+    """What the buyer was paid so far, in fen, by the kind of compensation or payout."""
+    found = [(one["kind"], one["amount_fen"]) for one in case["proposals"] if one["paid"]]
+    found += [(one["kind"], one["amount_fen"]) for one in case["payouts"] if one["status"] == "succeeded"]
+    return {kind: sum(fen for other, fen in found if other == kind) for kind, _ in found}
 
 
 def recent(items: Sequence[Mapping[str, Any]], key: str, links: Mapping[str, Any]) -> list[Mapping[str, Any]]:

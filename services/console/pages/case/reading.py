@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.console.api import ApiRefused
 from services.console.page import actor, ask, desk
+from services.kernel.actor import Actor
 from services.kernel.naming import order_of
 
 #: Happenings that a page tells of at once, and the most that the API gives at once.
@@ -37,6 +38,12 @@ class Told(NamedTuple):
     def by_person(self) -> bool:
         """Whether somebody did it; what services book by themselves needs nobody's look."""
         return not str(self.happening["actor"]).startswith("system/")
+
+    def changes_forms_of(self, who: Actor) -> bool:
+        """Whether somebody who fills in a form must look at it first; the photos that they sent meanwhile are known to
+        them."""
+        own_photo = self.happening["type"] == "evidence.submitted" and self.happening["actor"] == str(who)
+        return self.by_person and not own_photo
 
 
 def case_path(case_id: str) -> str:
