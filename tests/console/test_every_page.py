@@ -51,7 +51,9 @@ def test_pages_fit_a_phone_in_english_and_have_nothing_serious_either(desk: Desk
         _opened(page, path)
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             found.append(f"{pattern}: too wide")
-        found += [f"{pattern}: {violation}" for violation in _violations(page)]
+        found += [
+            f"{pattern}: {violation}" for violation in _violations(page, "color-contrast")
+        ]  # colours are the same in each shape
     assert not found, "\n".join(found)
 
 
@@ -85,8 +87,9 @@ def _opened(page: Page, path: str) -> None:
     assert page.locator("h1").count() == 1, path
 
 
-def _violations(page: Page) -> list[str]:
-    response = Axe().run(page, options={"resultTypes": ["violations"]}).response
+def _violations(page: Page, *without: str) -> list[str]:
+    rules = {rule: {"enabled": False} for rule in without}
+    response = Axe().run(page, options={"resultTypes": ["violations"], "rules": rules}).response
     return [
         f"{one['id']} ({one['help']}): {[node['html'][:120] for node in one['nodes'][:3]]}"
         for one in response["violations"]

@@ -240,7 +240,7 @@ def test_one_hit_is_gone_to(
     busy: Server, person: Person, known: dict[str, str], role: str, typed: str, place: str
 ) -> None:
     """Whatever number of an order or a case is typed or scanned, in small, capital or wide letters, opens its page; a
-    parcel that came back opens its inspection, and one that is on its way its delivery."""
+    parcel that came back opens its inspection for those who inspect, and one that is on its way its delivery."""
     how, _, what = typed.partition(" ") if typed.startswith(("lower", "wide")) else ("", "", typed)
     wanted = what.format_map(known)
     if how == "lower":
@@ -249,6 +249,8 @@ def test_one_hit_is_gone_to(
         wanted = "".join(chr(ord(sign) + 0xFEE0) if "!" <= sign <= "~" else sign for sign in wanted)
     reader = person(role)
     answer = reader.get(f"/console/search?q={_quoted(wanted)}")
+    if place == _INSPECTION and role != "warehouse":
+        place = "/console/cases/{case}"
     assert (answer.status, answer.headers["Location"]) == (303, place.format_map(known))
     assert reader.get(answer.headers["Location"].partition("#")[0]).status == 200
 
