@@ -189,6 +189,16 @@ def test_photos_are_chosen_dropped_and_pasted(desk: Desk, shop: Server) -> None:
     assert [one["accepted"] for one in shop.get(f"/v1/cases/{case}").body["evidence"]] == [True, None, None]
 
 
+def test_photos_that_come_while_others_are_on_their_way_wait_for_them(desk: Desk, shop: Server) -> None:
+    """Whoever drops one photo after another loses none, however slow the connection is."""
+    case = shop.case("scratch_on_arrival")
+    page = desk.person("agent")
+    page.goto(f"/console/cases/{case}")
+    for colour in ("navy", "green", "gold"):
+        _carried("drop", colour)(page)
+    expect(page.locator(".photos li")).to_have_count(3)
+
+
 def test_photos_that_are_not_in_view_are_not_loaded(desk: Desk, shop: Server) -> None:
     """A case of many photos opens with the latest; earlier ones that were looked at are loaded when they are unfolded,
     and each has its place before it is there."""

@@ -37,6 +37,8 @@ def drop(page: Page, files: dict[str, str]) -> None:
         for (const [name, content] of Object.entries(files)) carried.items.add(new File([content], name));
         return carried;
     }"""
+    page.locator("#bills").wait_for()
+    page.wait_for_load_state()  # nobody drops anything before the page is there
     page.dispatch_event("#bills", "drop", {"dataTransfer": page.evaluate_handle(script, files)})
 
 

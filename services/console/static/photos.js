@@ -4,13 +4,22 @@
 (() => {
   const form = () => document.getElementById("upload");
 
+  // What comes while others are on their way waits for them: the form is made anew by their answer.
+  let waiting = [];
+  let under_way = false;
+
   function upload(files) {
     if (!form()) return false;
+    waiting.push(...files); // also what is neither picture nor film: the answer says so
+    send();
+    return true;
+  }
+  function send() {
+    if (under_way || !waiting.length || !form()) return;
     const carried = new DataTransfer();
-    for (const one of files) carried.items.add(one); // also what is neither picture nor film: the answer says so
+    for (const one of waiting.splice(0)) carried.items.add(one);
     form().querySelector("#upload-file").files = carried.files;
     form().requestSubmit();
-    return true;
   }
 
   document.addEventListener("dragover", (event) => {
@@ -29,10 +38,19 @@
     if (event.clipboardData?.files.length && upload(event.clipboardData.files)) event.preventDefault();
   });
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.detail.elt.id === "upload") event.detail.elt.querySelector("button").textContent = event.detail.elt.dataset.uploading;
+    if (event.detail.elt.id !== "upload") return;
+    under_way = true;
+    event.detail.elt.querySelector("button").textContent = event.detail.elt.dataset.uploading;
+  });
+  document.addEventListener("htmx:load", (event) => {
+    if (event.detail.elt.id !== "upload") return;
+    under_way = false;
+    send();
   });
   document.addEventListener("htmx:sendError", (event) => {
-    if (event.detail.elt.id === "upload") event.detail.elt.querySelector("button").textContent = event.detail.elt.dataset.upload;
+    if (event.detail.elt.id !== "upload") return;
+    under_way = false;
+    event.detail.elt.querySelector("button").textContent = event.detail.elt.dataset.upload;
   });
   // A refused upload is answered with the form again: it is shown, whatever the status. Any other answer is a page.
   document.addEventListener("htmx:beforeSwap", (event) => {
